@@ -1,0 +1,1 @@
+"""Intent in, state out: what surfaces ask of jobs and moves."""

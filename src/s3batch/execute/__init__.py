@@ -1,0 +1,1 @@
+"""Doing it: the runner that drives jobs and the chunk that it runs."""

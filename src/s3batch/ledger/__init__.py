@@ -1,0 +1,1 @@
+"""The durable memory: jobs, chunks and the segments that hold outcomes."""

@@ -1,0 +1,1 @@
+"""Which objects: reading, generating, normalising and writing manifests."""

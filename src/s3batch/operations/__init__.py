@@ -1,0 +1,1 @@
+"""What a task does: one file per operation, all of one shape."""

@@ -1,0 +1,1 @@
+"""What happened: completion reports, summaries and mappings."""

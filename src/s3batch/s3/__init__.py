@@ -1,0 +1,1 @@
+"""The object store: transport, signing, typed calls, listing; the performance core."""
