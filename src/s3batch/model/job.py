@@ -1,0 +1,253 @@
+"""What a job is asked to do, as one value that is recorded in the ledger before anything else happens.
+
+A specification holds names, options and the connection's settings, never a secret. Its JSON form is stored with the
+job and is read by runners of the same or a later version: members may be added with a default, never renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from s3batch.model.errors import InconsistentError
+
+DEFAULT_CHUNK_ENTRIES = 10_000
+"""Entries per chunk at most: about ten LIST pages, a few seconds of work."""
+
+DEFAULT_CHUNK_BYTES = 64 * 1024**3
+"""Bytes per chunk at most, so that a chunk of large objects ends within minutes."""
+
+DEFAULT_MULTIPART_THRESHOLD = 1024**3
+"""Objects of this size and above are copied in parallel parts (1 GiB); 5 GiB is S3's upper bound for one request."""
+
+DEFAULT_FAILURE_FRACTION = 0.5
+"""AWS's threshold: over 50 % of the tasks failed ... (User Guide, "Tracking job status", read 2026-11)."""
+
+DEFAULT_FAILURE_MINIMUM = 1_000
+"""... once at least this many tasks have run."""
+
+
+class Operation(StrEnum):
+    """What a task does to its entry."""
+
+    COPY = "copy"
+    VERIFY = "verify"
+    DELETE = "delete"
+
+
+class IfTargetExists(StrEnum):
+    """What a copy does where the target key is taken (safety.md rule 6)."""
+
+    FAIL = "fail"
+    SKIP_IF_SAME = "skip-if-same"
+    SKIP = "skip"
+    OVERWRITE = "overwrite"
+
+
+class Level(StrEnum):
+    """How strongly a copy is proven, strongest last (safety.md rule 11)."""
+
+    RESPONSE = "response"
+    ETAG = "etag"
+    CHECKSUM = "checksum"
+    BYTES = "bytes"
+
+
+class ReportScope(StrEnum):
+    """Which tasks a completion report has rows for."""
+
+    ALL_TASKS = "AllTasks"
+    FAILED_TASKS_ONLY = "FailedTasksOnly"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyMapping:
+    """Where a key goes: ``strip_prefix`` is taken off its front and ``add_prefix`` is put there instead."""
+
+    target_bucket: str
+    strip_prefix: str = ""
+    add_prefix: str = ""
+
+    def target_key(self, key: str) -> str:
+        """Return the mapped key. The caller has checked that ``key`` begins with ``strip_prefix``."""
+        return self.add_prefix + key[len(self.strip_prefix) :]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManifestSource:
+    """Where the entries come from: exactly one of a listing, a manifest file, or another job's pinned manifest."""
+
+    list_bucket: str | None = None
+    list_prefix: str = ""
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the manifest filter, by name; empty keeps everything."""
+    url: str | None = None
+    """A manifest file: an ``s3://`` address or a local path, made absolute."""
+    format: str | None = None
+    pin: str | None = None
+    """The file's ETag (in a bucket) or SHA-256 (local) when the job was created; another one fails the job."""
+    job_id: str | None = None
+    """Take that job's normalised manifest; for verify and delete its segments too."""
+    codes: tuple[str, ...] = ()
+    """With ``is_retry``: only rows that ended with these codes; empty means every failed or kept row."""
+    is_retry: bool = False
+    """Take the failed and kept rows of ``job_id`` only, to try them again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyOptions:
+    """How objects are copied."""
+
+    if_target_exists: IfTargetExists = IfTargetExists.FAIL
+    multipart_threshold: int = DEFAULT_MULTIPART_THRESHOLD
+    part_size: int | None = None
+    """Bytes per part wanted; ``None`` keeps the source's part layout where it is known, else 64 MiB or more."""
+    storage_class: str | None = None
+    """``None`` keeps each object's own class."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyOptions:
+    """How copies are proven."""
+
+    level: Level = Level.ETAG
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteOptions:
+    """What a delete may do."""
+
+    unverified: bool = False
+    """No copy was proven; only the identity pinned by the manifest guards each delete."""
+    max_objects: int | None = None
+    """Refuse the job if it would delete more objects than this."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportOptions:
+    """Where the completion report goes and what is in it."""
+
+    url: str | None = None
+    """``s3://bucket/prefix`` or a folder; ``None`` is the job's own folder."""
+    scope: ReportScope = ReportScope.ALL_TASKS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """How to reach a store. Names and settings only: secrets stay in the credential chain."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    addressing: str = "auto"
+    """``auto``, ``path`` or ``virtual``."""
+    ca_bundle: str | None = None
+    verify_tls: bool = True
+    concurrency: int = 256
+    """Requests in flight per process at most."""
+    max_rate: float | None = None
+    """Requests a second at most, over all processes of a job."""
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSpec:
+    """Everything that was asked of one job."""
+
+    operation: Operation
+    source: ManifestSource
+    mapping: KeyMapping | None = None
+    copy: CopyOptions = CopyOptions()
+    verify: VerifyOptions = VerifyOptions()
+    delete: DeleteOptions = DeleteOptions()
+    report: ReportOptions = ReportOptions()
+    connection: Connection = Connection()
+    chunk_entries: int = DEFAULT_CHUNK_ENTRIES
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES
+    failure_fraction: float = DEFAULT_FAILURE_FRACTION
+    failure_minimum: int = DEFAULT_FAILURE_MINIMUM
+    list_source_at_end: bool = False
+    """The last step of a move: list the source and say what remains and why (safety.md rule 23)."""
+
+    def to_json(self) -> str:
+        """Return the form that the ledger keeps."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the specification that :meth:`to_json` wrote.
+
+        Raises:
+            InconsistentError: the text has members that this version does not know.
+        """
+        raw = json.loads(text)
+        try:
+            mapping = raw.pop("mapping", None)
+            source = raw.pop("source")
+            source["codes"] = tuple(source.get("codes", ()))
+            copy = raw.pop("copy", {})
+            copy["if_target_exists"] = IfTargetExists(copy.get("if_target_exists", IfTargetExists.FAIL))
+            report = raw.pop("report", {})
+            return cls(
+                operation=Operation(raw.pop("operation")),
+                source=ManifestSource(**source),
+                mapping=None if mapping is None else KeyMapping(**mapping),
+                copy=CopyOptions(**copy),
+                verify=VerifyOptions(level=Level(raw.pop("verify", {}).get("level", Level.ETAG))),
+                delete=DeleteOptions(**raw.pop("delete", {})),
+                report=ReportOptions(
+                    url=report.get("url"), scope=ReportScope(report.get("scope", ReportScope.ALL_TASKS))
+                ),
+                connection=Connection(**raw.pop("connection", {})),
+                **raw,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InconsistentError(
+                f"The ledger holds a job specification that this version cannot read: {error}.",
+                code="UnknownSpecification",
+                way_out="Use the version of s3batch that created the job, or a later one.",
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a job is going to do, computed before anything is touched and shown to the user."""
+
+    entries: int
+    bytes: int
+    chunks: int
+    missing: int = 0
+    """Entries whose object was not found; their tasks fail as NoSuchKey without a request."""
+    missing_examples: tuple[str, ...] = ()
+    archived: int = 0
+    multipart: int = 0
+    """Entries that are copied in parts."""
+    duplicates: int = 0
+    """Rows of the manifest that named an entry again; dropped."""
+    decidable_by_etag: int = 0
+    """Entries whose ETag is that of a single part, so that equal ETags can be expected of a plain copy."""
+    requests: Mapping[str, int] = field(default_factory=dict)
+    """Estimated requests by kind."""
+    largest_bytes: int = 0
+    examples: tuple[tuple[str, str], ...] = ()
+    """A few source and target addresses as the mapping makes them."""
+    warnings: tuple[str, ...] = ()
+    manifest_sha256: str = ""
+
+    def to_json(self) -> str:
+        """Return the form that the ledger keeps."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the plan that :meth:`to_json` wrote; members of later versions are left out."""
+        raw = json.loads(text)
+        known = {name: raw[name] for name in (each.name for each in fields(cls)) if name in raw}
+        for name in ("missing_examples", "warnings"):
+            known[name] = tuple(known.get(name, ()))
+        known["examples"] = tuple((source, target) for source, target in known.get("examples", ()))
+        return cls(**known)
