@@ -61,7 +61,7 @@ class AcceptedSegment(Protocol):
     """What readers need to know of a segment that the ledger accepted."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Path | str:
         """Where the file is."""
 
     @property
@@ -152,7 +152,7 @@ def read_outcomes(
         InconsistentError: a damaged segment, a row outside the chunk, or two outcomes for one row (safety.md rule 19).
     """
     wanted = SCHEMA.names if columns is None else ["row", *(name for name in columns if name != "row")]
-    tables = [read_segment(segment.path, sha256=segment.sha256, columns=wanted) for segment in segments]
+    tables = [read_segment(Path(segment.path), sha256=segment.sha256, columns=wanted) for segment in segments]
     if not tables:
         return SCHEMA.empty_table().select(wanted)
     merged = tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries().sort_by("row")
@@ -223,7 +223,7 @@ def _check_rows(outcomes: pa.Table, n_rows: int, segments: Sequence[AcceptedSegm
     """Refuse rows outside the chunk and rows with two outcomes."""
     if outcomes.num_rows == 0:
         return
-    names = ", ".join(segment.path.name for segment in segments)
+    names = ", ".join(Path(segment.path).name for segment in segments)
     rows: Any = outcomes.column("row")
     bounds: Any = pc.min_max(rows).as_py()
     if bounds["min"] < 0 or bounds["max"] >= n_rows:
