@@ -1,0 +1,115 @@
+"""One worker process of the local engine: attempts come in by its pipe, run on one event loop, and are answered there.
+
+The process dies with its runner: the end of the pipe is the end of the process, at once and without clean-up, because a
+runner that takes over waits for exactly that (safety.md rules 21 and 22).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from traceback import format_exception
+from typing import Any
+
+from s3batch.engines.port import ChunkFunction, ChunkFunctionFactory, StopControl
+from s3batch.model.errors import S3BatchError
+
+_PROGRESS_INTERVAL_S = 0.5
+_PR_SET_PDEATHSIG = 1
+"""prctl(2) option: the signal that this process gets when its parent dies (Linux)."""
+
+
+def work(connection: Connection, factory: ChunkFunctionFactory, make_stop: Callable[[], StopControl]) -> None:
+    """Run attempts until the pipe ends. The entry point of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's business; it ends attempts in order
+    _die_with_parent()
+    gc.freeze()
+    asyncio.run(_Worker(connection, factory, make_stop).run())
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies; the pipe's end is the portable second way."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class _Worker:
+    def __init__(
+        self, connection: Connection, factory: ChunkFunctionFactory, make_stop: Callable[[], StopControl]
+    ) -> None:
+        self._connection = connection
+        self._factory = factory
+        self._make_stop = make_stop
+        self._stops: dict[tuple[str, int, int], StopControl] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_leaving = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        function = await self._factory()
+        loop.add_reader(self._connection.fileno(), self._read, function)
+        progress = loop.create_task(self._tell_progress(function))
+        await self._is_leaving.wait()
+        loop.remove_reader(self._connection.fileno())
+        progress.cancel()
+        await function.close()
+
+    def _read(self, function: ChunkFunction) -> None:
+        try:
+            message = json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
+        match message["do"]:
+            case "run":
+                task = asyncio.get_running_loop().create_task(self._run_attempt(function, message))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case "extend":
+                for stop in self._stops.values():
+                    stop.extend(message["seconds"])
+            case "stop":
+                for (job_id, _, _), stop in self._stops.items():
+                    if job_id == message["job_id"]:
+                        stop.request()
+            case "leave":
+                self._is_leaving.set()
+
+    async def _run_attempt(self, function: ChunkFunction, message: Mapping[str, Any]) -> None:
+        attempt = message["attempt"]
+        name = (attempt["job_id"], attempt["chunk_no"], attempt["epoch"])
+        stop = self._stops[name] = self._make_stop()
+        stop.extend(message["lease_s"])
+        try:
+            result = await function.run(message["payload"], stop)
+        except S3BatchError as error:
+            result = {"error": {"family": error.family, "code": error.code, "message": str(error)}}
+        except Exception as error:  # noqa: BLE001 - a bug in one chunk must be told by name, not kill the others
+            result = {
+                "error": {
+                    "family": "internal",
+                    "code": type(error).__name__,
+                    "message": "".join(format_exception(error)),
+                }
+            }
+        finally:
+            del self._stops[name]
+        self._send({"event": "ended", "attempt": attempt, "result": result})
+
+    async def _tell_progress(self, function: ChunkFunction) -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_INTERVAL_S)
+            if self._tasks:
+                self._send({"event": "progress", "figures": function.figures()})
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            os._exit(1)
