@@ -1,0 +1,65 @@
+"""Where each test server differs from AWS: one table, used for expected failures with their reasons.
+
+An entry here is a fault of the server, seen with boto3 against the version named; it never excuses s3batch. Expected
+failures are strict: a server that learns a behaviour makes its entry fail, and the entry goes.
+"""
+
+from collections.abc import Mapping
+
+import pytest
+
+GAPS: Mapping[tuple[str, str], str] = {
+    # MiniStack 1.5.33
+    ("ministack", "copy-if-none-match"): "MiniStack's CopyObject ignores If-None-Match",
+    ("ministack", "copy-onto-itself-refused"): "MiniStack accepts a copy onto itself that changes nothing",
+    ("ministack", "key-too-long-refused"): "MiniStack accepts keys of 1,025 bytes",
+    ("ministack", "delete-limit-refused"): "MiniStack accepts more than 1,000 keys in a DeleteObjects",
+    ("ministack", "small-part-refused"): "MiniStack accepts a part of under 5 MiB that is not the last",
+    ("ministack", "lock-headers-on-copy"): "MiniStack ignores Object Lock headers on a copy",
+    ("ministack", "checksum-algorithm-on-copy"): "MiniStack ignores x-amz-checksum-algorithm on a copy",
+    ("ministack", "multipart-full-object-crc64nvme"): "MiniStack keeps no full-object CRC64NVME of a multipart object",
+    ("ministack", "head-part-number"): "MiniStack's HEAD ignores partNumber",
+    # moto 5.2.5
+    ("moto", "newline-in-key"): "moto's routes do not match a key with a newline",
+    ("moto", "listing-url-encoding"): "moto ignores encoding-type=url in ListObjectsV2",
+    ("moto", "copy-source-if-match"): "moto ignores x-amz-copy-source-if-match",
+    ("moto", "delete-objects-etag"): "moto's DeleteObjects ignores the ETag of a key and deletes",
+    ("moto", "crc64nvme"): "moto neither keeps nor checks CRC64NVME",
+    ("moto", "object-attributes"): "moto has no GetObjectAttributes",
+    ("moto", "object-lock-retention"): "moto does not enforce retention",
+    # Ceph RGW 16.2
+    ("ceph_rgw", "copy-source-if-match"): "Ceph 16.2 copies although x-amz-copy-source-if-match does not match",
+    ("ceph_rgw", "tagging-directive"): "Ceph 16.2 ignores x-amz-tagging-directive",
+    ("ceph_rgw", "delete-if-match"): "Ceph 16.2 ignores If-Match on DELETE and deletes",
+    ("ceph_rgw", "delete-objects-etag"): "Ceph 16.2's DeleteObjects ignores the ETag of a key and deletes",
+    ("ceph_rgw", "copy-source-version-header"): "Ceph 16.2 does not tell x-amz-copy-source-version-id",
+    ("ceph_rgw", "crc64nvme"): "Ceph 16.2 has no additional checksums",
+    ("ceph_rgw", "object-attributes"): "Ceph 16.2 has no GetObjectAttributes",
+    ("ceph_rgw", "restore"): "Ceph 16.2 has no RestoreObject",
+    ("ceph_rgw", "head-part-number"): "Ceph 16.2's HEAD ignores partNumber",
+}
+
+
+def gap(server_name: str, behaviour: str) -> str | None:
+    """Return why the server does not show a behaviour, or None where it does."""
+    return GAPS.get((server_name, behaviour))
+
+
+def key_gap(server_name: str, key: str) -> str | None:
+    """Return why the server cannot hold a key, or None where it can."""
+    return gap(server_name, "newline-in-key") if "\n" in key else None
+
+
+def expect_gap(request: pytest.FixtureRequest, server_name: str, behaviour: str) -> None:
+    """Mark the running test as an expected failure if the server has this gap."""
+    _expect(request, gap(server_name, behaviour))
+
+
+def expect_key_gap(request: pytest.FixtureRequest, server_name: str, key: str) -> None:
+    """Mark the running test as an expected failure if the server cannot hold the key."""
+    _expect(request, key_gap(server_name, key))
+
+
+def _expect(request: pytest.FixtureRequest, reason: str | None) -> None:
+    if reason is not None:
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
