@@ -251,10 +251,7 @@ def _launch(folder: Path, *, owner_pid: int) -> None:
     launch = subprocess.run(
         ["sh", "-c", '"$@" >launcher.log 2>&1 </dev/null & echo $!', "sh", *launcher],
         cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(str(Path(__file__).parents[2] / place) for place in (".", "src")),
-        },
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         capture_output=True,
         text=True,
         check=True,
