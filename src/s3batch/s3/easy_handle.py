@@ -39,6 +39,7 @@ _TAIL_WITHOUT_BODY = {"PUT": [_NO_ACCEPT, _EMPTY_BODY], "POST": [_NO_ACCEPT, _EM
 _TAIL_OTHERWISE = [_NO_ACCEPT]
 _TAIL_WITH_BODY = [_NO_ACCEPT, b"Expect:"]
 _NO_CONTENT_TYPE = b"Content-Type:"
+_END_OF_HEAD = (b"\r\n", b"\n")
 
 _KINDS: dict[int, TransportKind] = {
     pycurl.E_COULDNT_RESOLVE_PROXY: "connect",
@@ -181,6 +182,14 @@ class EasyHandle:
         setopt(pycurl.HTTPHEADER, headers + tail)
         setopt(pycurl.URL, url)
 
+    def is_head_cut(self) -> bool:
+        """Return whether the connection ended within the head; libcurl 8.23 takes such an answer as whole.
+
+        Told only where headers are collected; without them an answer's body must speak for itself.
+        """
+        lines = self._header_lines
+        return self._wants_headers and not any(line in _END_OF_HEAD for line in lines[_last_status_line(lines) :])
+
     def take_answer(self) -> tuple[int, bytes, list[bytes]]:
         """Return status, body and header lines, and make the handle ready for another request."""
         status = self.curl.getinfo(pycurl.RESPONSE_CODE)
@@ -280,7 +289,11 @@ def _has_content_type(headers: Sequence[bytes]) -> bool:
     return any(line[:13].lower() == b"content-type:" for line in headers)
 
 
+def _last_status_line(lines: list[bytes]) -> int:
+    """Return the place of the final answer's status line; a ``100 Continue`` may come before."""
+    return max((place for place, line in enumerate(lines) if line.startswith(b"HTTP/")), default=0)
+
+
 def _last_block(lines: list[bytes]) -> list[bytes]:
-    """Return the header lines of the final answer: without those of a ``100 Continue``, and without status lines."""
-    start = max(place for place, line in enumerate(lines) if line.startswith(b"HTTP/"))
-    return [line for line in lines[start + 1 :] if line.strip()]
+    """Return the header lines of the final answer, without its status line; trailers come last."""
+    return [line for line in lines[_last_status_line(lines) + 1 :] if line not in _END_OF_HEAD]

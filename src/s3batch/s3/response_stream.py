@@ -75,7 +75,9 @@ class ResponseStream:
         while not self._has_head:
             if self._is_ended:
                 self._raise_error()
-                return
+                raise TransportError(
+                    "The head of the answer broke off.", curl_code=pycurl.E_PARTIAL_FILE, kind="closed"
+                )
             await self._wait()
 
     def __aiter__(self) -> ResponseStream:

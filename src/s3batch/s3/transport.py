@@ -362,6 +362,8 @@ class Transport:
         if on_done is None:
             return
         context = easy.context
+        if failure is None and easy.is_head_cut():
+            failure = (pycurl.E_PARTIAL_FILE, "The head of the answer broke off")
         error = easy.error(*failure) if failure else None
         self._detach(easy)
         status, body, header_lines = easy.take_answer()
