@@ -277,7 +277,8 @@ def _remarks(columns: OutcomeColumns, rows: AnyArray | None, n_ended: int) -> tu
     remarks = [columns.remark_by_row.get(row, nothing) for row in range(columns.n_rows)]
     codes = [remark.code for remark in remarks]
     statuses = [remark.http_status for remark in remarks]
-    messages = [remark.message and remark.message[:_MAX_MESSAGE_CHARACTERS] for remark in remarks]
+    # An empty message says nothing, so it is none: reports then tell the code instead.
+    messages = [remark.message[:_MAX_MESSAGE_CHARACTERS] if remark.message else None for remark in remarks]
     return (
         _taken(_encoded(codes), rows),
         _taken(pa.array(statuses, pa.int16()), rows),
