@@ -2,8 +2,8 @@
 
 In:  an endpoint's URL (or AWS, by region), the addressing style, a bucket's name. Out: a :class:`BucketAddress`, from
 which URLs are made by appending an encoded key. Addresses are worked out once per bucket, not per request.
-AWS's endpoints (partitions, dual stack, FIPS, names that do not fit a host) come from botocore's endpoint rules, so they
-are the same as those of AWS's own tools. No request is made here.
+AWS's endpoints (partitions, dual stack, FIPS, names that do not fit a host) come from botocore's endpoint rules, so
+they are the same as those of AWS's own tools. No request is made here.
 
 Left out: directory buckets (they need session signing), multi-region access points (SigV4A).
 """
@@ -173,7 +173,7 @@ def origin_of(parts: SplitResult) -> str:
 
 
 def fits_host(bucket: str, *, is_tls: bool) -> bool:
-    """Return whether the name can be part of a host: DNS labels; one label only where a wildcard certificate is read."""
+    """Return whether the name can be part of a host: DNS labels, over TLS only one (wildcard certificates)."""
     labels = bucket.split(".")
     if is_tls and len(labels) > 1:
         return False

@@ -2,7 +2,7 @@
 
 In:  a profile's name, the environment, AWS's configuration files, SSO, container and instance roles: botocore's chain.
 Out: :class:`~s3batch.s3.signing.Credentials` that stay fresh while a job runs, and :class:`StoreSettings`.
-What may block (files, SSO, the metadata service) runs in a thread of its own, never on the loop. Secrets are not logged.
+What may block (files, SSO, the metadata service) runs in a thread, never on the loop. Secrets are not logged.
 
 The order in which an endpoint is found is AWS's ("Service-specific endpoints", AWS SDKs and Tools Reference Guide, read
 2026-11); a test compares it with botocore's client.
@@ -15,11 +15,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
-from botocore.utils import ensure_boolean, get_environ_proxies
+from botocore.utils import ensure_boolean
 
 from s3batch.config import Connection
 from s3batch.model.errors import RefusedError, UnavailableError
@@ -32,10 +31,15 @@ REFRESH_BEFORE_S = 15 * 60
 """Refresh in the background when they end within this time; botocore's advisory limit."""
 REQUIRE_BEFORE_S = 5 * 60
 """Wait for the refresh when they end within this time: longer than a request's own time-out."""
+RETRY_AFTER_S = 2.0
+"""A refresh that failed is tried again after this time, so that a metadata service is not stormed."""
 
 _NO_CREDENTIALS_WAY_OUT = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (--profile), or sign in (`aws sso login`)."
 )
+
+_FAILURES = (BotoCoreError, ClientError, RuntimeError, OSError, ValueError)
+"""What botocore's providers raise: its own errors, STS's answers, expired after a refresh, files, broken JSON."""
 
 MakeSession = Callable[[], Session]
 
@@ -111,23 +115,18 @@ def _configured_endpoint(session: Session, scoped: Mapping[str, Any], environmen
     return next((str(candidate) for candidate in candidates if candidate), None)
 
 
-def proxy_for(url: str) -> str:
-    """Return the proxy that the environment names for this URL; empty for none (also by NO_PROXY)."""
-    proxies: Mapping[str, str] = get_environ_proxies(url)
-    return proxies.get(urlsplit(url).scheme) or proxies.get("all") or ""
-
-
 class CredentialSource:
     """One user's credentials, kept fresh; all calls from the loop's thread.
 
-    ``current`` is what to sign with; it is replaced, never changed, so holders compare by identity.
+    ``current`` is what to sign with; it is replaced, never changed, so holders compare by identity. Those who do not
+    call :meth:`ready` call :meth:`peek` once ``next_check_s`` (on the given clock) has passed.
     """
 
     def __init__(self, make: MakeSession, *, clock: Callable[[], float]) -> None:
         """Take the sessions from ``make``; nothing is read yet: call :meth:`load`."""
         self._make = make
         self._clock = clock
-        self._next_check_s = 0.0
+        self.next_check_s = 0.0
         self._live: Any = None
         self._refresh: asyncio.Task[None] | None = None
         self.current = Credentials(access_key="", secret_key="")
@@ -142,7 +141,7 @@ class CredentialSource:
 
     def peek(self) -> Credentials:
         """Return what to sign with now, without waiting; a refresh that is due starts in the background."""
-        if self._clock() >= self._next_check_s and self._is_due(REFRESH_BEFORE_S):
+        if self._clock() >= self.next_check_s and self._is_due(REFRESH_BEFORE_S):
             self._start_refresh()
         return self.current
 
@@ -152,7 +151,7 @@ class CredentialSource:
         Raises:
             UnavailableError: code ``CredentialsExpired``: they ended and could not be renewed.
         """
-        if self._clock() < self._next_check_s:
+        if self._clock() < self.next_check_s:
             return self.current
         if self._is_due(REFRESH_BEFORE_S):
             task = self._start_refresh()
@@ -187,7 +186,7 @@ class CredentialSource:
             await asyncio.gather(self._refresh, return_exceptions=True)
 
     def _is_due(self, before_s: float) -> bool:
-        self._next_check_s = self._clock() + CHECK_EVERY_S
+        self.next_check_s = self._clock() + CHECK_EVERY_S
         # long-term keys have no end
         return hasattr(self._live, "refresh_needed") and bool(self._live.refresh_needed(before_s))
 
@@ -201,9 +200,9 @@ class CredentialSource:
         live = self._live
         try:
             frozen = await asyncio.to_thread(live.get_frozen_credentials)
-        except (BotoCoreError, RuntimeError, OSError, ValueError):
+        except _FAILURES:
             # botocore has logged it; `ready` raises when the old ones have ended
-            self._next_check_s = 0.0
+            self.next_check_s = self._clock() + RETRY_AFTER_S
             return
         if live is self._live:
             self._take(live, frozen)
@@ -220,7 +219,7 @@ def _load(make: MakeSession) -> tuple[Any, Any]:
     try:
         live = make().get_credentials()
         frozen = None if live is None else live.get_frozen_credentials()
-    except (BotoCoreError, RuntimeError, OSError, ValueError) as error:
+    except _FAILURES as error:
         raise RefusedError(
             f"The credentials cannot be used: {error}.", code="NoCredentials", way_out=_NO_CREDENTIALS_WAY_OUT
         ) from error

@@ -96,6 +96,9 @@ _FIRST_WAIT_S: dict[RetryClass, float] = {
     RetryClass.CREDENTIALS: 0.0,
     RetryClass.FINAL: 0.0,
 }
+ANSWER_TOO_LARGE = 63
+"""libcurl's CURLE_FILESIZE_EXCEEDED: the answer is longer than the caller takes."""
+
 MAX_WAIT_S = 20.0
 """No single wait is longer; the sum for throttling is then about two minutes, after which the task fails."""
 
@@ -113,7 +116,7 @@ def classify(status: int, code: str) -> RetryClass:
 
 def classify_transport(error: TransportError) -> RetryClass:
     """Return the class of a failed connection. A certificate that does not verify will not verify next time."""
-    if error.kind in {"tls", "cancelled"}:
+    if error.kind in {"tls", "cancelled"} or error.curl_code == ANSWER_TOO_LARGE:
         return RetryClass.FINAL
     return RetryClass.TRANSPORT
 

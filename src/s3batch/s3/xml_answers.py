@@ -38,6 +38,7 @@ _OK = 200
 _MESSAGE_CHARACTERS = 500
 """A store's message is cut here; some send whole pages of HTML."""
 
+_NO_CHECKSUM_VALUES = frozenset({"Checksum", "ChecksumType", "ChecksumAlgorithm"})
 _COPY_RESULT = b"<CopyObjectResult"
 _ETAG = b"<ETag>"
 _ETAG_END = b"</ETag>"
@@ -68,7 +69,7 @@ class CopyAnswer:
 
 
 def parse_error(status: int, body: bytes, *, has_key: bool) -> ErrorAnswer:
-    """Return what an error answer says; a body that is no XML (a proxy's page, HEAD's nothing) has the status's code."""
+    """Return what an error answer says; without XML (a proxy's page, HEAD's nothing) the status gives the code."""
     if body.strip():
         try:
             root = parse_tree(body)
@@ -116,8 +117,8 @@ def error_from_answer(
 def parse_copy_answer(status: int, body: bytes) -> str | S3Error:
     """Return the copy's ETag, or what went wrong, without building a tree: for the path that every object takes.
 
-    Success needs 200, a ``<CopyObjectResult>`` and an ETag in it. An empty body is the error ``EmptyAnswer``: some stores
-    answer so when they copied, hence read the target. About 0.3 us.
+    Success needs 200, a ``<CopyObjectResult>`` and an ETag in it. An empty body is the error ``EmptyAnswer``: some
+    stores answer so when they copied, hence read the target. About 0.3 us.
     """
     if status == _OK and _COPY_RESULT in body:
         start = body.find(_ETAG) + len(_ETAG)
@@ -357,9 +358,7 @@ def _checksums(element: Element) -> dict[str, str]:
     return {
         child.tag[len(prefix) :]: child.text
         for child in element.children
-        if child.tag.startswith(prefix)
-        and child.tag not in {"ChecksumType", "ChecksumAlgorithm", prefix}
-        and child.text
+        if child.tag.startswith(prefix) and child.tag not in _NO_CHECKSUM_VALUES and child.text
     }
 
 

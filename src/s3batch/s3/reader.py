@@ -1,0 +1,390 @@
+"""Typed calls that read: what a dry run, a listing and a verify use. There is no call here that writes.
+
+In:  buckets, decoded keys, ETags without quotes. Out: values of ``answers``; errors of ``errors``.
+Each call takes a slot of the throttle, is signed, and is tried again by its kind (``sender``); all may be repeated at
+any time. Hot paths (copies by the hundred thousand) do not come through here: see ``copy_plan``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
+
+from s3batch.config import Connection
+from s3batch.model.errors import RefusedError
+from s3batch.s3.addressing import AddressBook, aws_endpoint_rules
+from s3batch.s3.answers import (
+    ListPage,
+    ObjectAttributes,
+    ObjectHead,
+    PartsPage,
+    UploadsPage,
+    VersionsPage,
+)
+from s3batch.s3.credentials import CredentialSource, StoreSettings, make_session, read_settings
+from s3batch.s3.errors import TransportError
+from s3batch.s3.network_environment import proxy_from_environment
+from s3batch.s3.object_headers import conditions, object_head
+from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, backoff_s, classify_transport
+from s3batch.s3.sender import READ_METHODS, Call, Sender
+from s3batch.s3.throttle import Throttle
+from s3batch.s3.transport import RawResponse, Transport
+from s3batch.s3.xml import parse_list_page, parse_versions_page
+from s3batch.s3.xml_answers import (
+    parse_object_attributes,
+    parse_parts_page,
+    parse_tagging,
+    parse_uploads_page,
+    parse_versioning,
+)
+
+MAX_KEYS = 1000
+"""Keys on one page at most (ListObjectsV2 API reference, read 2026-11)."""
+
+MAX_OBJECT_BYTES = 64 * 1024 * 1024
+"""What ``get_object`` holds in memory unless told otherwise; larger ones are streamed."""
+
+_ATTRIBUTES = "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"
+
+
+class S3Reader:
+    """One store's reading calls; made by :meth:`open`, ended by :meth:`close`, used from one event loop."""
+
+    _methods: frozenset[str] | None = READ_METHODS
+
+    def __init__(self, sender: Sender, *, read_timeout_s: float) -> None:
+        """Use the sender's parts; they are closed with this client."""
+        self._sender = sender
+        self._read_timeout_s = read_timeout_s
+
+    @classmethod
+    async def open(cls, connection: Connection, *, clock: Callable[[], float] = time.time) -> Self:
+        """Return a client for the connection, with credentials read; no request to the store is made yet.
+
+        Raises:
+            RefusedError: code ``NoCredentials`` or ``InvalidConfiguration``.
+            UsageError: the endpoint, the addressing style or the CA bundle cannot be used.
+        """
+        settings = await asyncio.to_thread(_settings_of, connection)
+        credentials = CredentialSource(lambda: make_session(connection.profile), clock=clock)
+        await credentials.load()
+        rules = aws_endpoint_rules(
+            force_path_style=settings.addressing == "path",
+            use_fips=settings.use_fips,
+            use_dualstack=settings.use_dualstack,
+        )
+        addresses = AddressBook(
+            endpoint_url=settings.endpoint_url,
+            region=settings.region,
+            addressing=settings.addressing,
+            aws_endpoints=rules,
+        )
+        loop = asyncio.get_running_loop()
+        transport = Transport(
+            loop,
+            max_in_flight=connection.concurrency,
+            connect_timeout_s=connection.connect_timeout_s,
+            ca_bundle=settings.ca_bundle,
+            verify_tls=connection.verify_tls,
+            proxy=proxy_from_environment(),
+        )
+        throttle = Throttle(
+            loop, maximum=connection.concurrency, max_rate_per_s=connection.max_rate, clock=time.monotonic
+        )
+        sender = Sender(
+            transport=transport,
+            throttle=throttle,
+            addresses=addresses,
+            credentials=credentials,
+            clock=clock,
+            methods=cls._methods,
+        )
+        return cls(sender, read_timeout_s=connection.read_timeout_s)
+
+    async def close(self) -> None:
+        """End requests under way and close all connections."""
+        await self._sender.credentials.close()
+        self._sender.throttle.close()
+        await self._sender.transport.close()
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    @property
+    def endpoint(self) -> str:
+        """Return the endpoint's address, as people read it."""
+        return self._sender.addresses.endpoint
+
+    @property
+    def region(self) -> str:
+        """Return the configured region."""
+        return self._sender.addresses.region
+
+    @property
+    def is_aws(self) -> bool:
+        """Return whether this is AWS itself, whose consistency and conditions are known."""
+        return self._sender.addresses.is_aws
+
+    @property
+    def throttle(self) -> Throttle:
+        """Return what bounds the requests in flight."""
+        return self._sender.throttle
+
+    @property
+    def transport(self) -> Transport:
+        """Return what sends them."""
+        return self._sender.transport
+
+    def now_s(self) -> float:
+        """Return the store's time as far as it is known, in seconds since the epoch."""
+        return self._sender.now_s()
+
+    async def head_object(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        checksum_mode: bool = False,
+        part_number: int | None = None,
+        if_match: str | None = None,
+    ) -> ObjectHead:
+        """Return what the store tells about one object; with ``part_number`` the size is the part's.
+
+        Raises:
+            S3RefusedError: ``NoSuchKey`` (also for a missing bucket: HEAD cannot tell), ``AccessDenied``,
+                ``PreconditionFailed``, ``MethodNotAllowed`` for the version id of a delete marker.
+        """
+        query = _version_query(version_id)
+        if part_number is not None:
+            query.append(("partNumber", str(part_number)))
+        headers = conditions(if_match=if_match)
+        if checksum_mode:
+            headers["x-amz-checksum-mode"] = "ENABLED"
+        call = self._call("HeadObject", "HEAD", bucket, key, query=query, headers=headers)
+        return await self._sender.send(call, lambda response: _head(response, part_number))
+
+    async def get_object(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        byte_range: tuple[int, int] | None = None,
+        max_bytes: int = MAX_OBJECT_BYTES,
+    ) -> tuple[ObjectHead, bytes]:
+        """Return an object, or the bytes ``first`` to ``last`` (inclusive) of it, held in memory.
+
+        Raises:
+            RefusedError: code ``ObjectTooLarge``: more than ``max_bytes``; stream it instead.
+            S3RefusedError: as the store says.
+        """
+        headers = conditions(if_match=if_match)
+        if byte_range is not None:
+            headers["range"] = f"bytes={byte_range[0]}-{byte_range[1]}"
+        call = self._call("GetObject", "GET", bucket, key, query=_version_query(version_id), headers=headers)
+        call = call.with_limit(max_bytes)
+        try:
+            return await self._sender.send(call, lambda response: (object_head(response.headers), response.body))
+        except TransportError as error:
+            if error.curl_code != ANSWER_TOO_LARGE:
+                raise
+            raise RefusedError(
+                f"s3://{bucket}/{key} is larger than {max_bytes} bytes.",
+                code="ObjectTooLarge",
+                way_out="Choose a smaller object.",
+            ) from error
+
+    async def stream_object(
+        self, bucket: str, key: str, *, version_id: str | None = None, if_match: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """Iterate over an object's bytes in bounded memory; a broken transfer goes on where it broke.
+
+        What follows a break is asked for with the first answer's ETag, so bytes of two objects are never mixed.
+
+        Raises:
+            S3RefusedError: as the store says; ``PreconditionFailed`` when the object changed on the way.
+            TransportError: it broke several times without getting further.
+        """
+        offset, expected, fruitless = 0, if_match, 0
+        while True:
+            headers = conditions(if_match=expected)
+            if offset:
+                headers["range"] = f"bytes={offset}-"
+            call = self._call("GetObject", "GET", bucket, key, query=_version_query(version_id), headers=headers)
+            before = offset
+            try:
+                async with self._sender.stream(call) as stream:
+                    head = object_head(stream.headers)
+                    expected = head.etag
+                    async for chunk in stream:
+                        offset += len(chunk)
+                        yield chunk
+                return
+            except TransportError as error:
+                fruitless = 0 if offset > before else fruitless + 1
+                if classify_transport(error) is RetryClass.FINAL or fruitless >= MAX_ATTEMPTS[RetryClass.TRANSPORT]:
+                    raise
+            if offset and offset >= head.size:
+                return
+            await asyncio.sleep(backoff_s(fruitless + 1, RetryClass.TRANSPORT, 0.5))
+
+    async def list_objects(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        start_after: str | None = None,
+        continuation_token: str | None = None,
+        max_keys: int = MAX_KEYS,
+        delimiter: str | None = None,
+    ) -> ListPage:
+        """Return one page of ListObjectsV2; ``start_after`` is exclusive."""
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(max_keys)), ("prefix", prefix)]
+        if start_after:
+            query.append(("start-after", start_after))
+        if continuation_token is not None:
+            query.append(("continuation-token", continuation_token))
+        if delimiter:
+            query.append(("delimiter", delimiter))
+        call = self._call("ListObjectsV2", "GET", bucket, query=query)
+        return await self._sender.send(call, lambda response: parse_list_page(response.body))
+
+    async def list_object_versions(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        key_marker: str | None = None,
+        version_id_marker: str | None = None,
+        max_keys: int = MAX_KEYS,
+    ) -> VersionsPage:
+        """Return one page of ListObjectVersions; both markers are exclusive."""
+        query = [("versions", ""), ("encoding-type", "url"), ("max-keys", str(max_keys)), ("prefix", prefix)]
+        if key_marker:
+            query.append(("key-marker", key_marker))
+        if version_id_marker:
+            query.append(("version-id-marker", version_id_marker))
+        call = self._call("ListObjectVersions", "GET", bucket, query=query)
+        return await self._sender.send(call, lambda response: parse_versions_page(response.body))
+
+    async def get_object_tagging(
+        self, bucket: str, key: str, *, version_id: str | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return names and values of an object's tags."""
+        query = [("tagging", ""), *_version_query(version_id)]
+        call = self._call("GetObjectTagging", "GET", bucket, key, query=query)
+        return await self._sender.send(call, lambda response: parse_tagging(response.body))
+
+    async def get_object_attributes(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        max_parts: int = MAX_KEYS,
+        part_number_marker: int | None = None,
+    ) -> ObjectAttributes:
+        """Return checksums and parts of an object; many stores do not know this call and refuse or misread it."""
+        headers = {"x-amz-object-attributes": _ATTRIBUTES, "x-amz-max-parts": str(max_parts)}
+        if part_number_marker is not None:
+            headers["x-amz-part-number-marker"] = str(part_number_marker)
+        query = [("attributes", ""), *_version_query(version_id)]
+        call = self._call("GetObjectAttributes", "GET", bucket, key, query=query, headers=headers)
+        return await self._sender.send(call, lambda response: parse_object_attributes(response.body, response.headers))
+
+    async def get_bucket_versioning(self, bucket: str) -> str:
+        """Return ``Enabled``, ``Suspended`` or, for a bucket that never had versions, the empty text."""
+        call = self._call("GetBucketVersioning", "GET", bucket, query=[("versioning", "")])
+        return await self._sender.send(call, lambda response: parse_versioning(response.body))
+
+    async def head_bucket(self, bucket: str) -> str:
+        """Return the bucket's region; the configured one where the store does not tell.
+
+        Raises:
+            S3RefusedError: ``NoSuchBucket`` or ``AccessDenied``.
+        """
+        call = self._call("HeadBucket", "HEAD", bucket)
+        configured = self.region
+        return await self._sender.send(call, lambda response: response.headers.get("x-amz-bucket-region", configured))
+
+    async def list_multipart_uploads(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        key_marker: str | None = None,
+        upload_id_marker: str | None = None,
+        max_uploads: int = MAX_KEYS,
+    ) -> UploadsPage:
+        """Return one page of the uploads under way; asked for without encoding, so odd keys may not come through."""
+        query = [("uploads", ""), ("max-uploads", str(max_uploads)), ("prefix", prefix)]
+        if key_marker:
+            query.append(("key-marker", key_marker))
+        if upload_id_marker:
+            query.append(("upload-id-marker", upload_id_marker))
+        call = self._call("ListMultipartUploads", "GET", bucket, query=query)
+        return await self._sender.send(call, lambda response: parse_uploads_page(response.body))
+
+    async def list_parts(
+        self, bucket: str, key: str, upload_id: str, *, part_number_marker: int | None = None, max_parts: int = MAX_KEYS
+    ) -> PartsPage:
+        """Return one page of the parts that an upload has.
+
+        Raises:
+            S3RefusedError: ``NoSuchUpload``: completed, aborted, or never begun.
+        """
+        query = [("uploadId", upload_id), ("max-parts", str(max_parts))]
+        if part_number_marker is not None:
+            query.append(("part-number-marker", str(part_number_marker)))
+        call = self._call("ListParts", "GET", bucket, key, query=query)
+        return await self._sender.send(call, lambda response: parse_parts_page(response.body))
+
+    def _call(
+        self,
+        operation: str,
+        method: str,
+        bucket: str,
+        key: str | None = None,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Call:
+        """Return a call that may always be repeated."""
+        return Call(
+            operation=operation,
+            method=method,
+            bucket=bucket,
+            key=key,
+            query=query or (),
+            headers=headers or {},
+            timeout_s=self._read_timeout_s,
+        )
+
+
+def _settings_of(connection: Connection) -> StoreSettings:
+    return read_settings(make_session(connection.profile), connection, os.environ)
+
+
+def _head(response: RawResponse, part_number: int | None) -> ObjectHead:
+    """Return the head; with a part number the size is that of the part, so ``content-range`` is left aside."""
+    headers = response.headers
+    if part_number is not None:
+        headers = {name: value for name, value in headers.items() if name != "content-range"}
+    return object_head(headers)
+
+
+def _version_query(version_id: str | None) -> list[tuple[str, str]]:
+    return [] if version_id is None else [("versionId", version_id)]
