@@ -69,9 +69,9 @@ class Page(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawColumns:
-    """Columns of plain values as a file has them; an absent column is None. ``first_row`` counts from 1."""
+    """Columns of plain values as a file has them; an absent column is None. ``row_numbers`` are for messages."""
 
-    first_row: int
+    row_numbers: Sequence[int]
     buckets: Sequence[str]
     keys: Sequence[str]
     version_ids: Sequence[str | None] | None = None
@@ -97,7 +97,7 @@ def batch_of_page(bucket: str, page: Page) -> pa.RecordBatch:
             pa.nulls(length, TEXT),
             pa.array(page.sizes, pa.int64()),
             pa.array(page.etags, TEXT),
-            parse_times(page.last_modified, first_row=1),
+            parse_times(page.last_modified, range(1, length + 1)),
             words(page.storage_classes),
             pa.nulls(length, WORD),
         ],
@@ -115,11 +115,11 @@ def batch_of_columns(raw: RawColumns) -> pa.RecordBatch:
     batch = pa.RecordBatch.from_arrays(
         [
             words(raw.buckets),
-            _text_column(raw.keys, "key", raw.first_row),
+            _text_column(raw.keys, "key", raw.row_numbers),
             _optional_text(raw.version_ids, "version_id", raw),
             pa.array(raw.sizes, pa.int64()) if raw.sizes is not None else pa.nulls(length, pa.int64()),
             _optional_text(raw.etags, "etag", raw),
-            parse_times(raw.last_modified, first_row=raw.first_row)
+            parse_times(raw.last_modified, raw.row_numbers)
             if raw.last_modified is not None
             else pa.nulls(length, TIME),
             words(raw.storage_classes) if raw.storage_classes is not None else pa.nulls(length, WORD),
@@ -127,11 +127,11 @@ def batch_of_columns(raw: RawColumns) -> pa.RecordBatch:
         ],
         schema=ENTRY_SCHEMA,
     )
-    check_entries(batch, first_row=raw.first_row)
+    check_entries(batch, raw.row_numbers)
     return batch
 
 
-def check_entries(batch: pa.RecordBatch, *, first_row: int) -> None:
+def check_entries(batch: pa.RecordBatch, row_numbers: Sequence[int]) -> None:
     """Refuse rows that no store could have: an empty or too long key, a bad bucket name, a negative size.
 
     Raises:
@@ -139,17 +139,17 @@ def check_entries(batch: pa.RecordBatch, *, first_row: int) -> None:
     """
     if batch.num_rows == 0:
         return
-    _check_buckets(batch, first_row)
+    _check_buckets(batch, row_numbers)
     keys = texts(batch, "key")
     lengths = lengths_or_minus_one(keys)
     if pc.min(lengths).as_py() < 1 or pc.max(lengths).as_py() > MAX_KEY_BYTES:
-        _refuse_key(keys.to_pylist(), first_row)
+        _refuse_key(keys.to_pylist(), row_numbers)
     sizes = numbers(batch, "size")
     smallest = pc.min(values_or_zero(sizes)).as_py()
     if smallest < 0:
         row = sizes.to_pylist().index(smallest)
         raise refusal(
-            first_row + row, f"a size is {smallest}, and must be 0 or more", code="InvalidSize", way_out="Correct it."
+            row_numbers[row], f"a size is {smallest}, and must be 0 or more", code="InvalidSize", way_out="Correct it."
         )
 
 
@@ -158,7 +158,7 @@ def refusal(row: int, problem: str, *, code: str, way_out: str) -> RefusedError:
     return RefusedError(f"Row {row:,} of the manifest: {problem}.", code=code, way_out=way_out)
 
 
-def parse_times(values: Sequence[str | None], *, first_row: int) -> pa.Array[Any]:
+def parse_times(values: Sequence[str | None], row_numbers: Sequence[int]) -> pa.Array[Any]:
     """Return ISO 8601 times with a zone as milliseconds UTC; smaller parts of a second are cut off.
 
     Raises:
@@ -167,7 +167,7 @@ def parse_times(values: Sequence[str | None], *, first_row: int) -> pa.Array[Any
     try:
         return pa.array(values, TEXT).cast(TIME)
     except pa.ArrowInvalid:
-        milliseconds = [_milliseconds(value, first_row + row) for row, value in enumerate(values)]
+        milliseconds = [_milliseconds(value, row_numbers[row]) for row, value in enumerate(values)]
         return pa.array(milliseconds, pa.int64()).cast(TIME)
 
 
@@ -190,16 +190,16 @@ def _milliseconds(value: str | None, row: int) -> int | None:
 
 
 def _optional_text(values: Sequence[str | None] | None, name: str, raw: RawColumns) -> pa.Array[Any]:
-    return pa.nulls(len(raw.keys), TEXT) if values is None else _text_column(values, name, raw.first_row)
+    return pa.nulls(len(raw.keys), TEXT) if values is None else _text_column(values, name, raw.row_numbers)
 
 
-def _text_column(values: Sequence[str | None], name: str, first_row: int) -> pa.Array[Any]:
+def _text_column(values: Sequence[str | None], name: str, row_numbers: Sequence[int]) -> pa.Array[Any]:
     try:
         return pa.array(values, TEXT)
     except UnicodeEncodeError:
         row = next(row for row, value in enumerate(values) if value is not None and not _is_utf8(value))
         raise refusal(
-            first_row + row,
+            row_numbers[row],
             f"the {name} {shown(values[row])} holds half of a surrogate pair, which is not a character",
             code="InvalidKey",
             way_out="S3 keys are UTF-8 text; write the manifest with a tool that keeps them so.",
@@ -214,7 +214,7 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
-def _check_buckets(batch: pa.RecordBatch, first_row: int) -> None:
+def _check_buckets(batch: pa.RecordBatch, row_numbers: Sequence[int]) -> None:
     buckets = few_words(batch, "bucket")
     bad_names = {name for name in plain(buckets.dictionary).to_pylist() if not _BUCKET_NAME.match(name or "")}
     if buckets.null_count == 0 and not bad_names:
@@ -222,18 +222,18 @@ def _check_buckets(batch: pa.RecordBatch, first_row: int) -> None:
     for row, name in enumerate(plain(buckets).to_pylist()):
         if name is None or name in bad_names:
             raise refusal(
-                first_row + row,
+                row_numbers[row],
                 f"{shown(name)} is not a bucket name",
                 code="InvalidBucketName",
                 way_out="The first column is the bare bucket name, without s3:// and without an ARN.",
             )
 
 
-def _refuse_key(keys: Sequence[str | None], first_row: int) -> None:
+def _refuse_key(keys: Sequence[str | None], row_numbers: Sequence[int]) -> None:
     for row, key in enumerate(keys):
         if not key:
             raise refusal(
-                first_row + row,
+                row_numbers[row],
                 "the key is empty",
                 code="EmptyKey",
                 way_out="Each row must name an object; remove the row.",
@@ -241,7 +241,7 @@ def _refuse_key(keys: Sequence[str | None], first_row: int) -> None:
         size = len(key.encode())
         if size > MAX_KEY_BYTES:
             raise refusal(
-                first_row + row,
+                row_numbers[row],
                 f"the key {shown(key)} has {size:,} bytes, and S3 allows {MAX_KEY_BYTES:,}",
                 code="InvalidKey",
                 way_out="No store holds such an object; remove the row.",

@@ -27,9 +27,10 @@ import pyarrow.parquet as pq
 
 from s3batch.manifest.columns import TIME
 from s3batch.manifest.entries import BATCH_ENTRIES, ENTRY_SCHEMA
-from s3batch.manifest.normalised import DEFAULT_CHUNK_BYTES, DEFAULT_CHUNK_ENTRIES, NormalisedWriter
+from s3batch.manifest.normalised import NormalisedWriter
 from s3batch.manifest.order import DuplicateFilter, Place, goes_on_in_order, last_place
 from s3batch.model.errors import UnavailableError
+from s3batch.model.job import DEFAULT_CHUNK_BYTES, DEFAULT_CHUNK_ENTRIES
 from s3batch.model.objects import S3Object
 
 SORT_MEMORY_MB: Final = 100

@@ -36,9 +36,8 @@ from s3batch.manifest.durable_file import put_in_place, temporary_beside
 from s3batch.manifest.entries import ENTRY_SCHEMA, shown
 from s3batch.manifest.order import Place, first_place, goes_on_in_order, last_place
 from s3batch.model.errors import InconsistentError, RefusedError
+from s3batch.model.job import DEFAULT_CHUNK_BYTES, DEFAULT_CHUNK_ENTRIES
 
-DEFAULT_CHUNK_ENTRIES: Final = 10_000
-DEFAULT_CHUNK_BYTES: Final = 64 * 1024**3
 FORMAT_VERSION: Final = 1
 
 _METADATA_KEY: Final = "s3batch"

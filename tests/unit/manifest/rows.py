@@ -32,7 +32,7 @@ def batch_of(rows: Sequence[Row], first_row: int = 1) -> pa.RecordBatch:
     """Return rows as one batch of entries."""
     return batch_of_columns(
         RawColumns(
-            first_row=first_row,
+            row_numbers=range(first_row, first_row + len(rows)),
             buckets=[row.bucket for row in rows],
             keys=[row.key for row in rows],
             version_ids=[row.version_id for row in rows],

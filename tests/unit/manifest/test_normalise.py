@@ -213,7 +213,7 @@ def test_columns_can_be_read_alone(tmp_path: Path) -> None:
 def test_rows_that_no_store_could_have_are_refused(columns: dict[str, Any], code: str, message: str) -> None:
     """Each refusal names the row, the value, the bound and what to do."""
     with pytest.raises(RefusedError, match=message) as caught:
-        batch_of_columns(RawColumns(first_row=7, **columns))
+        batch_of_columns(RawColumns(row_numbers=[7, 8], **columns))
     assert caught.value.code == code
     assert caught.value.way_out
 
@@ -222,7 +222,7 @@ def test_times_keep_milliseconds_and_lose_what_is_smaller() -> None:
     """Reports of AWS carry nanoseconds; stores carry milliseconds."""
     values = ["2025-07-20T21:18:22.395320681Z", None, "1969-12-31T23:59:59.999+00:00"]
     batch = batch_of_columns(
-        RawColumns(first_row=1, buckets=["bucket"] * 3, keys=["a", "b", "c"], last_modified=values)
+        RawColumns(row_numbers=[1, 2, 3], buckets=["bucket"] * 3, keys=["a", "b", "c"], last_modified=values)
     )
     assert batch.column("last_modified").cast(pa.int64()).to_pylist() == [1753046302395, None, -1]
 
@@ -238,8 +238,8 @@ def batches():
     for start in numbers:
         keys = [f"cdaweb/data/mission/{(n * 7919) % 1_000_003:09d}_{n:032x}.cdf" for n in range(start, start + 5000)]
         etags = [f"{n * 2654435761 % 2**128:032x}" for n in range(start, start + 5000)]
-        buckets = ["bucket"] * 5000
-        yield batch_of_columns(RawColumns(first_row=1, buckets=buckets, keys=keys, sizes=[1] * 5000, etags=etags))
+        columns = {"buckets": ["bucket"] * 5000, "sizes": [1] * 5000, "etags": etags}
+        yield batch_of_columns(RawColumns(row_numbers=range(5000), keys=keys, **columns))
 done = normalise(batches(), Path(sys.argv[1]))
 print(done.entries, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
