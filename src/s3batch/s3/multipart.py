@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from s3batch.s3.answers import CopyResult, PartResult, PutResult
 from s3batch.s3.copy_plan import copy_source
-from s3batch.s3.errors import S3RefusedError
+from s3batch.s3.errors import EMPTY_ANSWER, S3RefusedError
 from s3batch.s3.object_headers import conditions
 from s3batch.s3.reader import S3Reader
 from s3batch.s3.sender import Call, Repeat, require_key
 from s3batch.s3.transport import RawResponse
-from s3batch.s3.xml_answers import checksums_in_headers, parse_result, parse_upload_id
+from s3batch.s3.xml_answers import checksums_in_headers, http_date_ms, parse_result, parse_upload_id
 from s3batch.s3.xml_bodies import complete_body
 from s3batch.s3.xml_tree import XmlError, unquote_etag
 
 COPY_TIMEOUT_S = 900.0
 """S3 answers a copy when it is done, which for 5 GiB may take minutes; until then it sends blanks, or nothing."""
+
+_CLOCK_SLACK_MS = 2_000
+"""HTTP dates have whole seconds, and so has Last-Modified."""
 
 SLOWEST_BODY_BYTES_PER_S = 128 * 1024
 """A body that is sent more slowly than this counts as stuck."""
@@ -91,6 +95,8 @@ class MultipartCalls(S3Reader):
 
         def read(response: RawResponse) -> PartResult:
             answer = parse_result(response.body, "CopyPartResult")
+            if not answer.etag:
+                raise XmlError("<CopyPartResult> has no ETag")
             return PartResult(part_number=part_number, etag=answer.etag, checksums=answer.checksums)
 
         return await self._sender.send(call, read)
@@ -125,7 +131,7 @@ class MultipartCalls(S3Reader):
             late=True,
             repeat=Repeat.UNLESS_AMBIGUOUS,
         )
-        return await self._sender.send(call, result_reader("CompleteMultipartUploadResult"))
+        return await self._result_of(call, "CompleteMultipartUploadResult")
 
     async def abort_multipart_upload(self, bucket: str, key: str, upload_id: str) -> None:
         """Drop an upload and its parts; one that is not there (any more) is no error."""
@@ -135,6 +141,34 @@ class MultipartCalls(S3Reader):
         except S3RefusedError as error:
             if error.code != "NoSuchUpload":
                 raise
+
+    async def _result_of(self, call: Call, tag: str) -> CopyResult:
+        """Return what a copy or a completion made; where the answer does not say, the target's own head does.
+
+        Some stores answer a copy with an empty 200 (s3cmd#499), and Ceph RGW 16.2 a completion with an empty ETag.
+        What the target's head shows counts only if it was written since the call began, by the store's own clock.
+        """
+        started_s = self.now_s()
+        response = await self._sender.send(call, lambda response: _require_result(response, tag))
+        result = _copy_result(response, tag)
+        if result.etag:
+            return result
+        took_ms = (self.now_s() - started_s) * 1000
+        answered_ms = http_date_ms(response.headers.get("date", "")) or self.now_s() * 1000
+        head = await self.head_object(call.bucket, call.key or "")
+        if head.last_modified_ms < answered_ms - took_ms - _CLOCK_SLACK_MS:
+            raise S3RefusedError(
+                f"{call}: 200 without a result, and the target is older than the call.",
+                code=EMPTY_ANSWER,
+                status=response.status,
+                is_ambiguous=True,
+            )
+        return replace(
+            result,
+            etag=head.etag,
+            version_id=result.version_id or head.version_id,
+            last_modified_ms=head.last_modified_ms,
+        )
 
     def _write(
         self,
@@ -181,21 +215,23 @@ def _uploaded_part(response: RawResponse, part_number: int) -> PartResult:
     )
 
 
-def result_reader(tag: str) -> Callable[[RawResponse], CopyResult]:
-    """Return what reads a copy's or a completion's result, which stands in the element ``tag``."""
+def _require_result(response: RawResponse, tag: str) -> RawResponse:
+    if response.body.strip():
+        parse_result(response.body, tag)
+    return response
 
-    def read(response: RawResponse) -> CopyResult:
-        answer = parse_result(response.body, tag)
-        return CopyResult(
-            etag=answer.etag,
-            version_id=response.headers.get("x-amz-version-id"),
-            source_version_id=response.headers.get("x-amz-copy-source-version-id"),
-            last_modified_ms=answer.last_modified_ms,
-            checksums=answer.checksums,
-            checksum_type=answer.checksum_type,
-        )
 
-    return read
+def _copy_result(response: RawResponse, tag: str) -> CopyResult:
+    """Return the result; its ETag is empty where the store did not tell."""
+    answer = parse_result(response.body, tag) if response.body.strip() else None
+    return CopyResult(
+        etag="" if answer is None else answer.etag,
+        version_id=response.headers.get("x-amz-version-id"),
+        source_version_id=response.headers.get("x-amz-copy-source-version-id"),
+        last_modified_ms=None if answer is None else answer.last_modified_ms,
+        checksums={} if answer is None else answer.checksums,
+        checksum_type=None if answer is None else answer.checksum_type,
+    )
 
 
 def _part_query(upload_id: str, part_number: int) -> list[tuple[str, str]]:

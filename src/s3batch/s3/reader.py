@@ -26,7 +26,7 @@ from s3batch.s3.answers import (
     VersionsPage,
 )
 from s3batch.s3.credentials import CredentialSource, StoreSettings, make_session, read_settings
-from s3batch.s3.errors import TransportError
+from s3batch.s3.errors import NOT_IMPLEMENTED, S3RefusedError, TransportError
 from s3batch.s3.network_environment import proxy_from_environment
 from s3batch.s3.object_headers import conditions, object_head
 from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, backoff_s, classify_transport
@@ -41,12 +41,16 @@ from s3batch.s3.xml_answers import (
     parse_uploads_page,
     parse_versioning,
 )
+from s3batch.s3.xml_tree import XmlError
 
 MAX_KEYS = 1000
 """Keys on one page at most (ListObjectsV2 API reference, read 2026-11)."""
 
 MAX_OBJECT_BYTES = 64 * 1024 * 1024
 """What ``get_object`` holds in memory unless told otherwise; larger ones are streamed."""
+
+MAX_ATTRIBUTES_BYTES = 1024 * 1024
+"""1,000 parts with three checksums each have about 300 KB."""
 
 _ATTRIBUTES = "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"
 
@@ -55,6 +59,9 @@ class S3Reader:
     """One store's reading calls; made by :meth:`open`, ended by :meth:`close`, used from one event loop."""
 
     _methods: frozenset[str] | None = READ_METHODS
+
+    attributes_supported: bool | None = None
+    """Whether the store knows GetObjectAttributes; None as long as it was not asked."""
 
     def __init__(self, sender: Sender, *, read_timeout_s: float) -> None:
         """Use the sender's parts; they are closed with this client."""
@@ -297,13 +304,31 @@ class S3Reader:
         max_parts: int = MAX_KEYS,
         part_number_marker: int | None = None,
     ) -> ObjectAttributes:
-        """Return checksums and parts of an object; many stores do not know this call and refuse or misread it."""
+        """Return checksums and parts of an object.
+
+        Stores that do not know the call answer with the object itself (Ceph RGW 16.2): that is found out at the first
+        answer, of which little is read, and remembered.
+
+        Raises:
+            S3RefusedError: as the store says; ``NotImplemented`` where it does not know the call.
+        """
+        if self.attributes_supported is False:
+            raise _no_attributes(bucket, key)
         headers = {"x-amz-object-attributes": _ATTRIBUTES, "x-amz-max-parts": str(max_parts)}
         if part_number_marker is not None:
             headers["x-amz-part-number-marker"] = str(part_number_marker)
         query = [("attributes", ""), *_version_query(version_id)]
         call = self._call("GetObjectAttributes", "GET", bucket, key, query=query, headers=headers)
-        return await self._sender.send(call, lambda response: parse_object_attributes(response.body, response.headers))
+        try:
+            answer = await self._sender.send(call.with_limit(MAX_ATTRIBUTES_BYTES), _attributes)
+        except TransportError as error:
+            if error.curl_code != ANSWER_TOO_LARGE:
+                raise
+            answer = None
+        self.attributes_supported = answer is not None
+        if answer is None:
+            raise _no_attributes(bucket, key)
+        return answer
 
     async def get_bucket_versioning(self, bucket: str) -> str:
         """Return ``Enabled``, ``Suspended`` or, for a bucket that never had versions, the empty text."""
@@ -376,6 +401,21 @@ class S3Reader:
 
 def _settings_of(connection: Connection) -> StoreSettings:
     return read_settings(make_session(connection.profile), connection, os.environ)
+
+
+def _attributes(response: RawResponse) -> ObjectAttributes | None:
+    try:
+        return parse_object_attributes(response.body, response.headers)
+    except XmlError:
+        return None
+
+
+def _no_attributes(bucket: str, key: str) -> S3RefusedError:
+    return S3RefusedError(
+        f"The store does not know GetObjectAttributes (asked for s3://{bucket}/{key}).",
+        code=NOT_IMPLEMENTED,
+        status=501,
+    )
 
 
 def _head(response: RawResponse, part_number: int | None) -> ObjectHead:

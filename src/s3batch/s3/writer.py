@@ -31,18 +31,16 @@ from s3batch.s3.answers import (
 )
 from s3batch.s3.copy_plan import CopyPlan, copy_source
 from s3batch.s3.errors import (
-    EMPTY_ANSWER,
     NO_SUCH_KEY,
     NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
     S3RefusedError,
 )
-from s3batch.s3.multipart import COPY_TIMEOUT_S, MultipartCalls, md5, put_result, result_reader
+from s3batch.s3.multipart import COPY_TIMEOUT_S, MultipartCalls, md5, put_result
 from s3batch.s3.object_headers import conditions
-from s3batch.s3.sender import Call, Repeat, require_key
+from s3batch.s3.sender import Repeat, require_key
 from s3batch.s3.transport import RawResponse
 from s3batch.s3.xml_answers import (
-    http_date_ms,
     parse_delete_batch,
 )
 from s3batch.s3.xml_bodies import delete_body, tagging_body
@@ -50,7 +48,6 @@ from s3batch.s3.xml_bodies import delete_body, tagging_body
 MAX_DELETE_KEYS = 1000
 """Keys of one DeleteObjects (API reference, read 2026-11); some stores take more and do as they like with them."""
 
-_CLOCK_SLACK_MS = 2_000
 _MALFORMED_XML = "MalformedXML"
 
 
@@ -120,14 +117,15 @@ class S3Client(MultipartCalls):
         if condition and self.conditional_copy_supported is not False:
             call = self._write("CopyObject", "PUT", bucket, key, headers=source | condition, fresh=True, late=True)
             try:
-                return await self._copied(call)
+                return await self._result_of(call, "CopyObjectResult")
             except S3RefusedError as error:
                 if error.code != NOT_IMPLEMENTED:
                     raise
             self.conditional_copy_supported = False
         if condition:
             await self._require_target(bucket, key, if_match=if_match, if_none_match=if_none_match)
-        return await self._copied(self._write("CopyObject", "PUT", bucket, key, headers=source, late=True))
+        call = self._write("CopyObject", "PUT", bucket, key, headers=source, late=True)
+        return await self._result_of(call, "CopyObjectResult")
 
     async def delete_object(
         self, bucket: str, key: str, *, version_id: str | None = None, if_match: str | None = None
@@ -235,30 +233,6 @@ class S3Client(MultipartCalls):
             timeout_s=timeout_s,
             want_headers=want_headers,
         )
-
-    async def _copied(self, call: Call) -> CopyResult:
-        """Return a copy's result; an empty answer is settled by the target's own head."""
-
-        def read(response: RawResponse) -> CopyResult | RawResponse:
-            if not response.body.strip():
-                return response
-            return result_reader("CopyObjectResult")(response)
-
-        started_s = self.now_s()
-        result = await self._sender.send(call, read)
-        if isinstance(result, CopyResult):
-            return result
-        head = await self.head_object(call.bucket, call.key or "")
-        answered_ms = http_date_ms(result.headers.get("date", "")) or started_s * 1000
-        took_ms = (self.now_s() - started_s) * 1000
-        if head.last_modified_ms < answered_ms - took_ms - _CLOCK_SLACK_MS:
-            raise S3RefusedError(
-                f"{call}: 200 with an empty body, and the target is older than the copy.",
-                code=EMPTY_ANSWER,
-                status=result.status,
-                is_ambiguous=True,
-            )
-        return CopyResult(etag=head.etag, version_id=head.version_id, last_modified_ms=head.last_modified_ms)
 
     async def _require_target(self, bucket: str, key: str, *, if_match: str | None, if_none_match: bool) -> None:
         """Do by reading what the store does not do by a condition."""
