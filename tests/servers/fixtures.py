@@ -19,6 +19,8 @@ import pytest
 
 from tests.servers import gaps
 from tests.servers.ceph_rgw import stop_shared_ceph_rgw, use_shared_ceph_rgw
+from tests.servers.fault_proxy import FaultProxy, run_fault_proxy
+from tests.servers.faults import FaultPlan
 from tests.servers.ministack import run_ministack
 from tests.servers.moto import run_moto
 from tests.servers.process import NotInstalledError
@@ -112,6 +114,19 @@ def stub(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The very fast stub: no signatures checked; see tests/servers/stub."""
     with _running(request, run_stub) as server:
         yield server
+
+
+@pytest.fixture
+def fault_proxy(tmp_path: Path) -> Iterator[Callable[[Server, FaultPlan], FaultProxy]]:
+    """A function that starts a proxy before a server, which injects the plan's faults until the test ends."""
+    with contextlib.ExitStack() as proxies:
+
+        def start(server: Server, plan: FaultPlan) -> FaultProxy:
+            proxy = proxies.enter_context(run_fault_proxy(tmp_path, server, plan))
+            register_profile(proxy.server)
+            return proxy
+
+        yield start
 
 
 @pytest.fixture(params=REAL_SERVERS)
