@@ -1,0 +1,168 @@
+"""The gate: the only decision that a source may be deleted.
+
+In go the identity that the manifest pinned, the proof that a verify job found, and what was read on both sides just
+now. Out comes ``None`` (permitted) or a refusal with its code. Nothing is read here and no clock is asked: readings
+and their age are arguments, so every case can be tried in a table (tests/unit/verify/test_gate.py), and mutants of
+this file are tried against that table too (test_gate_mutations.py).
+
+The ETag condition that a delete request carries comes on top of this decision, never instead of it: it says nothing
+about the target (safety.md rule 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from s3batch.model.outcome import Code
+
+MAX_READING_AGE_MS = 60_000
+"""How old the older of the two readings may be when the delete request is sent (safety.md rule 14).
+
+Long enough for a throttled listing of both sides, short enough that a lifecycle rule or a colleague who removes the
+copy is seen in all but this minute.
+"""
+
+
+class Identity(NamedTuple):
+    """Which object it is: its ETag without quotes and its size in bytes."""
+
+    etag: str
+    size: int
+
+
+class Refusal(NamedTuple):
+    """Why a source is not deleted; ``AlreadyGone`` is the one that is no loss."""
+
+    code: Code
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Readings:
+    """The rows of one delete request as columns of one length: what is known, and what was seen just now.
+
+    An object that was not there has the ETag ``None``.
+    """
+
+    pinned_etags: list[str]
+    pinned_sizes: list[int]
+    source_etags: list[str | None]
+    source_sizes: list[int]
+    needs_proof: bool
+    """False only for a delete that was asked for as unverified."""
+    proven: Sequence[bool] = ()
+    proof_etags: Sequence[str | None] = ()
+    """The target's ETags that verify recorded."""
+    proof_sizes: Sequence[int | None] = ()
+    target_etags: Sequence[str | None] = ()
+    target_sizes: Sequence[int] = ()
+    own_targets: frozenset[int] = frozenset()
+    """Positions whose object is the target of one of the job's own evidence rows."""
+
+
+def find_refusals(readings: Readings, *, age_ms: int) -> dict[int, Refusal]:
+    """Return the positions that must not be deleted, each with its reason.
+
+    ``age_ms`` is the time since the older of the two readings began.
+    """
+    if permits_all(readings, age_ms=age_ms):
+        return {}
+    found = ((position, _permit_at(readings, position, age_ms)) for position in range(len(readings.pinned_etags)))
+    return {position: refusal for position, refusal in found if refusal is not None}
+
+
+def is_fresh(age_ms: int) -> bool:
+    """Tell whether readings of this age may still permit a delete; a clock that went backwards permits nothing."""
+    return 0 <= age_ms <= MAX_READING_AGE_MS
+
+
+def permits_all(readings: Readings, *, age_ms: int) -> bool:
+    """Tell by comparing whole columns whether :func:`permit` would permit every position.
+
+    This is what makes reading both sides again affordable: nothing is built per row where nothing is wrong.
+    """
+    return (
+        is_fresh(age_ms)
+        and not readings.own_targets
+        and "" not in readings.pinned_etags
+        and readings.source_etags == readings.pinned_etags
+        and readings.source_sizes == readings.pinned_sizes
+        and (not readings.needs_proof or _is_all_proven(readings))
+    )
+
+
+def permit(  # noqa: PLR0911 - one return for each line of the decision table
+    *,
+    pinned: Identity,
+    proof: Identity | None,
+    source: Identity | None,
+    target: Identity | None,
+    age_ms: int,
+    needs_proof: bool,
+    is_own_target: bool,
+) -> Refusal | None:
+    """Return ``None`` if this source may be deleted now, else why not.
+
+    ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now.
+    """
+    if is_own_target:
+        return Refusal(Code.NOT_PROVEN, "The object is itself the target of this job's evidence.")
+    if not pinned.etag:
+        return Refusal(Code.NOT_PROVEN, "The manifest pins no ETag for this object.")
+    if needs_proof and (proof is None or proof.size != pinned.size):
+        return Refusal(Code.NOT_PROVEN, "No copy of this object was proven.")
+    if not is_fresh(age_ms):
+        limit_s = MAX_READING_AGE_MS // 1000
+        return Refusal(Code.EVIDENCE_EXPIRED, f"Both sides could not be read again within {limit_s} s.")
+    if source is None:
+        return Refusal(Code.ALREADY_GONE, _gone(is_copy_intact=not needs_proof or target == proof))
+    if source != pinned:
+        return Refusal(Code.SOURCE_CHANGED, _not("source", source, "what the manifest pinned"))
+    if not needs_proof or target == proof:
+        return None
+    if target is None:
+        return Refusal(Code.TARGET_MISSING, "The target that was proven is no longer there.")
+    return Refusal(Code.TARGET_CHANGED, _not("target", target, "what was proven"))
+
+
+def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None:
+    """Decide one position of the columns."""
+    needs_proof = readings.needs_proof
+    is_proven = needs_proof and readings.proven[position]
+    return permit(
+        pinned=Identity(readings.pinned_etags[position], readings.pinned_sizes[position]),
+        proof=_identity(readings.proof_etags, readings.proof_sizes, position) if is_proven else None,
+        source=_identity(readings.source_etags, readings.source_sizes, position),
+        target=_identity(readings.target_etags, readings.target_sizes, position) if needs_proof else None,
+        age_ms=age_ms,
+        needs_proof=needs_proof,
+        is_own_target=position in readings.own_targets,
+    )
+
+
+def _is_all_proven(readings: Readings) -> bool:
+    """Tell whether every position was proven and its target is still exactly what was proven."""
+    return (
+        len(readings.proven) == len(readings.pinned_etags)
+        and all(readings.proven)
+        and None not in readings.proof_etags
+        and readings.target_etags == readings.proof_etags
+        and readings.target_sizes == readings.proof_sizes
+        and readings.proof_sizes == readings.pinned_sizes
+    )
+
+
+def _identity(etags: Sequence[str | None], sizes: Sequence[int | None], position: int) -> Identity | None:
+    """Return what is at a position, or ``None`` where there is nothing."""
+    etag, size = etags[position], sizes[position]
+    return None if etag is None or size is None else Identity(etag, size)
+
+
+def _gone(*, is_copy_intact: bool) -> str:
+    return "" if is_copy_intact else "The source was gone already, and the target is no longer what was proven."
+
+
+def _not(side: str, seen: Identity, expected: str) -> str:
+    return f"The {side} now has {seen.size} bytes and ETag {seen.etag}: not {expected}."

@@ -1,0 +1,204 @@
+"""The gate's decision table: every situation of one row, and what must be decided in it.
+
+Used on the gate itself and on each of its mutants. In: the gate's module (real or mutated). Out: the names of the lines
+that it decides wrongly.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+PINNED = ("etag-of-source", 10)
+LIMIT_MS = 60_000
+"""Safety.md rule 14, written here a second time on purpose: the gate may not loosen it unnoticed."""
+
+# The copy's ETag may be another one than the source's: proof by checksum or bytes.
+PROOFS: dict[str, tuple[str, int] | None] = {
+    "proven": ("etag-of-copy", 10),
+    "proven, same etag": PINNED,
+    "proof of another size": ("etag-of-copy", 11),
+    "no proof": None,
+}
+SOURCES: dict[str, tuple[str, int] | None] = {
+    "as pinned": PINNED,
+    "other etag": ("another", 10),
+    "other size": (PINNED[0], 11),
+    "without an etag": ("", 10),
+    "absent": None,
+}
+TARGETS: dict[str, tuple[str, int] | None] = {
+    "as proven": ("etag-of-copy", 10),
+    "as pinned": PINNED,
+    "other etag": ("another", 10),
+    "other size": ("etag-of-copy", 12),
+    "as the proof of another size": ("etag-of-copy", 11),
+    "absent": None,
+}
+AGES_MS = (0, 1, LIMIT_MS - 1, LIMIT_MS, LIMIT_MS + 1, -1)
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    name: str
+    pinned: tuple[str, int]
+    proof: tuple[str, int] | None
+    source: tuple[str, int] | None
+    target: tuple[str, int] | None
+    age_ms: int
+    needs_proof: bool
+    is_own_target: bool
+    expected: str | None
+
+
+def table() -> Iterator[Row]:
+    """Yield every combination with the decision that safety.md wants."""
+    for proof, source, target, age_ms, needs_proof, is_own_target, pinned in itertools.product(
+        PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), (False, True), (PINNED, ("", 10))
+    ):
+        row = Row(
+            name=f"{proof} / source {source} / target {target} / {age_ms} ms / {needs_proof} {is_own_target} {pinned}",
+            pinned=pinned,
+            proof=PROOFS[proof],
+            source=SOURCES[source],
+            target=TARGETS[target],
+            age_ms=age_ms,
+            needs_proof=needs_proof,
+            is_own_target=is_own_target,
+            expected=None,
+        )
+        yield row._replace(expected=_expected(row))
+
+
+def _expected(row: Row) -> str | None:  # noqa: PLR0911 - a table has as many ends as lines
+    """Say what must be decided, in the words of the rules and not in the gate's own order of conditions."""
+    is_proven = row.proof is not None and row.proof[1] == row.pinned[1]
+    if row.is_own_target or not row.pinned[0] or (row.needs_proof and not is_proven):
+        return "NotProven"
+    if row.age_ms < 0 or row.age_ms > LIMIT_MS:
+        return "EvidenceExpired"
+    if row.source is None:
+        return "AlreadyGone"
+    if row.source != row.pinned:
+        return "SourceChanged"
+    if not row.needs_proof:
+        return None
+    if row.target is None:
+        return "TargetMissing"
+    return None if row.target == row.proof else "TargetChanged"
+
+
+def wrong_lines(gate: Any) -> Iterator[str]:  # noqa: ANN401 - a module that was made at run time has no type
+    """Yield the lines of the table that a gate decides wrongly, as columns and one row at a time."""
+    yield from wrong_columns(gate)
+    yield from (row.name for row in TABLE if not _is_right(gate, row))
+
+
+def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
+    refusal = gate.permit(
+        pinned=gate.Identity(*row.pinned),
+        proof=_identity(gate, row.proof),
+        source=_identity(gate, row.source),
+        target=_identity(gate, row.target),
+        age_ms=row.age_ms,
+        needs_proof=row.needs_proof,
+        is_own_target=row.is_own_target,
+    )
+    if (None if refusal is None else str(refusal.code)) != row.expected:
+        return False
+    if row.expected == "AlreadyGone" and bool(refusal.message) != (row.needs_proof and row.target != row.proof):
+        return False  # a lost copy beside a lost source must be said
+    if row.expected == "EvidenceExpired" and f" {LIMIT_MS // 1000} s" not in refusal.message:
+        return False
+    readings = columns(gate, [row, ORDINARY] if row.needs_proof else [row])
+    found = gate.find_refusals(readings, age_ms=row.age_ms)
+    code = str(found[0].code) if 0 in found else None
+    return code == row.expected and gate.permits_all(readings, age_ms=row.age_ms) == (not found)
+
+
+ORDINARY = Row(
+    name="an ordinary row",
+    pinned=PINNED,
+    proof=("etag-of-copy", 10),
+    source=PINNED,
+    target=("etag-of-copy", 10),
+    age_ms=0,
+    needs_proof=True,
+    is_own_target=False,
+    expected=None,
+)
+
+
+def columns(gate: Any, rows: list[Row], *, proven: list[bool] | None = None) -> Any:  # noqa: ANN401 - as above
+    """Return rows of one kind as the gate's columns."""
+    needs_proof = rows[0].needs_proof
+    return gate.Readings(
+        pinned_etags=[row.pinned[0] for row in rows],
+        pinned_sizes=[row.pinned[1] for row in rows],
+        source_etags=[row.source and row.source[0] for row in rows],
+        source_sizes=[row.source[1] if row.source else 0 for row in rows],
+        needs_proof=needs_proof,
+        proven=proven or [row.proof is not None for row in rows] if needs_proof else (),
+        proof_etags=[row.proof and row.proof[0] for row in rows] if needs_proof else (),
+        proof_sizes=[row.proof and row.proof[1] for row in rows] if needs_proof else (),
+        target_etags=[row.target and row.target[0] for row in rows] if needs_proof else (),
+        target_sizes=[row.target[1] if row.target else 0 for row in rows] if needs_proof else (),
+        own_targets=frozenset(position for position, row in enumerate(rows) if row.is_own_target),
+    )
+
+
+TABLE = tuple(table())
+
+
+def wrong_columns(gate: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return what is wrong about whole columns that no single row shows."""
+    wrong = []
+    three = columns(gate, [ORDINARY, ORDINARY, ORDINARY])
+    if gate.find_refusals(three, age_ms=0) != {} or not gate.permits_all(three, age_ms=0):
+        wrong.append("three ordinary rows are permitted at once")
+    unproven = columns(gate, [ORDINARY, ORDINARY], proven=[True, False])
+    found = gate.find_refusals(unproven, age_ms=0)
+    if {position: str(refusal.code) for position, refusal in found.items()} != {1: "NotProven"}:
+        wrong.append("ETag and size on record without a proof prove nothing")
+    absent = columns(gate, [ORDINARY._replace(proof=None, target=None)] * 2, proven=[True, True])
+    if set(gate.find_refusals(absent, age_ms=0)) != {0, 1} or gate.permits_all(absent, age_ms=0):
+        wrong.append("a proof without an ETag is none, also where the target is absent")
+    if gate.permits_all(columns(gate, [ORDINARY, ORDINARY], proven=[True]), age_ms=0):
+        wrong.append("columns of another length are not taken as permission")
+    nowhere = gate.Readings(
+        pinned_etags=["a"],
+        pinned_sizes=[1],
+        source_etags=["a"],
+        source_sizes=[1],
+        needs_proof=True,
+        proven=[True],
+        proof_etags=[None],
+        proof_sizes=[1],
+        target_etags=[None],
+        target_sizes=[1],
+    )
+    if gate.permits_all(nowhere, age_ms=0) or set(gate.find_refusals(nowhere, age_ms=0)) != {0}:
+        wrong.append("an absent target is never equal to a proof without an ETag")
+    if gate._identity(["a"], [None], 0) is not None:
+        wrong.append("an object without a known size is not identified")
+    if _costs_per_row(gate, three):
+        wrong.append("ordinary rows are looked at one by one")
+    if gate.MAX_READING_AGE_MS != LIMIT_MS:
+        wrong.append("the limit of age")
+    return wrong
+
+
+def _costs_per_row(gate: Any, readings: Any) -> bool:  # noqa: ANN401 - as above
+    """Tell whether the gate decides row by row where columns settle it; deletes would then cost far more."""
+    permit = gate.permit
+    gate.permit = None
+    try:
+        return bool(gate.find_refusals(readings, age_ms=0))
+    except TypeError:
+        return True
+    finally:
+        gate.permit = permit
+
+
+def _identity(gate: Any, pair: tuple[str, int] | None) -> Any:  # noqa: ANN401 - as above
+    return None if pair is None else gate.Identity(*pair)
