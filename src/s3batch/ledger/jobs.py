@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, insert, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, insert, or_, select, tuple_
 
 from s3batch.ledger import schema
 from s3batch.ledger.events import EventLog, record_event
@@ -195,8 +195,11 @@ class JobBook(EventLog):
                 query = query.where(tuple_(*place) < tuple_(last.created_at_ms, last.step, last.id))
             return select_jobs(connection, query)
 
-    def runnable_jobs(self, *, now_ms: int) -> list[Job]:
+    def runnable_jobs(self, *, now_ms: int, runner_id: str | None = None, host: str | None = None) -> list[Job]:
         """Return the jobs that some runner should take up now, the most urgent first.
+
+        A runner that holds its host's lock names itself and its ``host``: leases of other runners of that host are
+        then those of dead ones and count for nothing.
 
         These are the unended ones that no runner holds, whose predecessor is complete, and that wait for nobody: a
         suspended or paused job is among them only when its cancellation is wanted.
@@ -208,7 +211,11 @@ class JobBook(EventLog):
             .outerjoin(predecessor, columns.depends_on == predecessor.c.id)
             .where(
                 columns.ended_at_ms.is_(None),
-                or_(columns.runner_id.is_(None), columns.lease_until_ms <= now_ms),
+                or_(
+                    columns.runner_id.is_(None),
+                    columns.lease_until_ms <= now_ms,
+                    and_(columns.runner_host == host, columns.runner_id != runner_id),
+                ),
                 or_(
                     columns.status.not_in([str(JobStatus.SUSPENDED), str(JobStatus.PAUSED)]),
                     columns.wanted == "cancel",
