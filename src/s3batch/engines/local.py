@@ -11,14 +11,14 @@ import asyncio
 import json
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from s3batch.engines.port import AttemptId, ChunkFunctionFactory, Ended, Event, Lost, Progress, StopControl
+from s3batch.engines.port import AttemptId, ChunkFunctionFactory, Ended, Event, Lost, Progress
 from s3batch.engines.worker import work
 from s3batch.model.errors import UnavailableError
 
@@ -47,13 +47,11 @@ class LocalEngine:
         *,
         workers: int,
         factory: ChunkFunctionFactory,
-        make_stop: Callable[[], StopControl],
         preload: Sequence[str] = (),
     ) -> None:
         """``factory`` makes the chunk function inside each worker; ``preload`` are modules worth loading once."""
         self._worker_count = workers
         self._factory = factory
-        self._make_stop = make_stop
         self._context: SpawnContext | ForkServerContext
         if workers == 1:
             self._context = multiprocessing.get_context("spawn")
@@ -129,7 +127,7 @@ class LocalEngine:
         number = self._next_number
         self._next_number += 1
         process = self._context.Process(
-            target=work, args=(theirs, self._factory, self._make_stop), name=f"s3batch-worker-{number}", daemon=True
+            target=work, args=(theirs, self._factory), name=f"s3batch-worker-{number}", daemon=True
         )
         process.start()
         theirs.close()  # else the pipe would not end with the worker

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from s3batch.operations.stop import StopSignal
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptId:
@@ -78,7 +80,7 @@ class Engine(Protocol):
 class ChunkFunction(Protocol):
     """What a worker process runs: made once per process, then called for every attempt."""
 
-    async def run(self, payload: Mapping[str, Any], stop: StopControl) -> Mapping[str, Any]:
+    async def run(self, payload: Mapping[str, Any], stop: StopSignal) -> Mapping[str, Any]:
         """Run one attempt to its end, or until ``stop`` says so, and return its result."""
 
     def figures(self) -> Mapping[str, Mapping[str, float]]:
@@ -86,16 +88,6 @@ class ChunkFunction(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
-
-
-class StopControl(Protocol):
-    """How a worker process tells an attempt to end early."""
-
-    def extend(self, seconds: float) -> None:
-        """Permit writes for so many seconds from now."""
-
-    def request(self) -> None:
-        """Ask to end early."""
 
 
 ChunkFunctionFactory = Callable[[], Awaitable[ChunkFunction]]

@@ -13,25 +13,26 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from traceback import format_exception
 from typing import Any
 
-from s3batch.engines.port import ChunkFunction, ChunkFunctionFactory, StopControl
+from s3batch.engines.port import ChunkFunction, ChunkFunctionFactory
 from s3batch.model.errors import S3BatchError
+from s3batch.operations.stop import StopSignal
 
 _PROGRESS_INTERVAL_S = 0.5
 _PR_SET_PDEATHSIG = 1
 """prctl(2) option: the signal that this process gets when its parent dies (Linux)."""
 
 
-def work(connection: Connection, factory: ChunkFunctionFactory, make_stop: Callable[[], StopControl]) -> None:
+def work(connection: Connection, factory: ChunkFunctionFactory) -> None:
     """Run attempts until the pipe ends. The entry point of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's business; it ends attempts in order
     _die_with_parent()
     gc.freeze()
-    asyncio.run(_Worker(connection, factory, make_stop).run())
+    asyncio.run(_Worker(connection, factory).run())
 
 
 def _die_with_parent() -> None:
@@ -41,13 +42,10 @@ def _die_with_parent() -> None:
 
 
 class _Worker:
-    def __init__(
-        self, connection: Connection, factory: ChunkFunctionFactory, make_stop: Callable[[], StopControl]
-    ) -> None:
+    def __init__(self, connection: Connection, factory: ChunkFunctionFactory) -> None:
         self._connection = connection
         self._factory = factory
-        self._make_stop = make_stop
-        self._stops: dict[tuple[str, int, int], StopControl] = {}
+        self._stops: dict[tuple[str, int, int], StopSignal] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_leaving = asyncio.Event()
 
@@ -84,7 +82,7 @@ class _Worker:
     async def _run_attempt(self, function: ChunkFunction, message: Mapping[str, Any]) -> None:
         attempt = message["attempt"]
         name = (attempt["job_id"], attempt["chunk_no"], attempt["epoch"])
-        stop = self._stops[name] = self._make_stop()
+        stop = self._stops[name] = StopSignal()
         stop.extend(message["lease_s"])
         try:
             result = await function.run(message["payload"], stop)

@@ -16,6 +16,8 @@ class S3BatchError(Exception):
 
     exit_code = 5
     default_code = "Error"
+    family = "internal"
+    """The family's name when an error travels as text, say between processes."""
 
     def __init__(self, message: str, *, code: str | None = None, way_out: str = "") -> None:
         """Keep the parts apart so that each surface can show them in its own way."""
@@ -34,6 +36,7 @@ class UsageError(S3BatchError):
 
     exit_code = 2
     default_code = "Usage"
+    family = "usage"
 
 
 class RefusedError(S3BatchError):
@@ -41,6 +44,7 @@ class RefusedError(S3BatchError):
 
     exit_code = 4
     default_code = "Refused"
+    family = "refused"
 
 
 class UnavailableError(S3BatchError):
@@ -48,6 +52,7 @@ class UnavailableError(S3BatchError):
 
     exit_code = 5
     default_code = "Unavailable"
+    family = "unavailable"
 
 
 class InconsistentError(S3BatchError):
@@ -55,3 +60,4 @@ class InconsistentError(S3BatchError):
 
     exit_code = 5
     default_code = "Inconsistent"
+    family = "inconsistent"

@@ -1,0 +1,208 @@
+"""One chunk, in a worker process: read its entries, run the operation, write the segment.
+
+Input: an order (:class:`AttemptOrder`). Output: a result (:class:`AttemptResult`) that names the durable segment.
+The ledger is not touched here: the segment is durable before the result is sent, and the runner's fenced write makes it
+count. A crash anywhere in between leaves an orphan file and a chunk that runs again, after reading what is already
+there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from s3batch.execute.attempt import AttemptError, AttemptOrder, AttemptResult, SegmentRef
+from s3batch.execute.journal import JournalFile, uploads_of_earlier_attempts
+from s3batch.ledger.segments import NO_OUTCOME, OutcomeColumns, read_outcomes, write_segment
+from s3batch.manifest.normalised import NormalisedManifest
+from s3batch.model.errors import InconsistentError, S3BatchError
+from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation
+from s3batch.operations.copy import CopyOperation
+from s3batch.operations.delete import DeleteOperation
+from s3batch.operations.stop import StopSignal
+from s3batch.operations.task import ChunkOperation, ChunkWork, TaskContext
+from s3batch.operations.verify import VerifyOperation
+from s3batch.s3.client import S3Client
+from s3batch.verify.evidence import Evidence, read_evidence
+
+_WORK_COLUMNS = ("key", "version_id", "size", "etag", "storage_class", "problem")
+
+
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    """An attempt under way, for the live figures."""
+
+    job_id: str
+    outcomes: OutcomeColumns
+    before: int
+
+
+class ChunkRunner:
+    """Runs chunk attempts; one per worker process, so that attempts share connections. See ``engines.port``."""
+
+    def __init__(self) -> None:
+        """Open nothing yet: the first order says which store."""
+        self._clients: dict[Connection, S3Client] = {}
+        self._manifests: dict[str, NormalisedManifest] = {}
+        self._running: set[int] = set()
+        self._attempts: dict[int, _Running] = {}
+        self._opening = asyncio.Lock()
+
+    async def run(self, payload: Mapping[str, Any], stop: StopSignal) -> Mapping[str, Any]:
+        """Run one attempt to its end, or until ``stop`` says so, and return its result."""
+        order = AttemptOrder.from_payload(payload)
+        with _shared_lock(Path(order.lock)):
+            result = await self._run(order, stop)
+        return result.to_payload()
+
+    def figures(self) -> Mapping[str, Mapping[str, float]]:
+        """Return tasks ended in running attempts by job, and what the throttles do."""
+        figures: dict[str, dict[str, float]] = {}
+        for attempt in self._attempts.values():
+            of_job = figures.setdefault(attempt.job_id, {"tasks": 0})
+            of_job["tasks"] += attempt.outcomes.ended - attempt.before
+        for of_job in figures.values():
+            of_job["concurrency"] = sum(client.throttle.limit for client in self._clients.values())
+            of_job["throttled"] = sum(client.throttle.throttled_total for client in self._clients.values())
+        return figures
+
+    async def close(self) -> None:
+        """Close connections and files."""
+        for client in self._clients.values():
+            await client.close()
+        for manifest in self._manifests.values():
+            manifest.close()
+
+    async def _run(self, order: AttemptOrder, stop: StopSignal) -> AttemptResult:
+        manifest = self._manifest(order.manifest)
+        table = manifest.read_chunk(order.chunk_no, _WORK_COLUMNS)
+        outcomes = OutcomeColumns(table.num_rows)
+        recorded = _recorded_rows(order.recorded, table.num_rows)
+        work = _work_of(order, manifest, table, outcomes, recorded)
+        client = await self._client(order.spec.connection)
+        running = _Running(job_id=order.job_id, outcomes=outcomes, before=outcomes.ended)
+        self._attempts[id(running)] = running
+        error: AttemptError | None = None
+        try:
+            with JournalFile(Path(order.journal), chunk_no=order.chunk_no, epoch=order.epoch) as journal:
+                context = TaskContext(
+                    source=client,
+                    target=client,
+                    outcomes=outcomes,
+                    stop=stop,
+                    journal=journal,
+                    earlier_uploads=uploads_of_earlier_attempts(
+                        Path(order.journal), chunk_no=order.chunk_no, before_epoch=order.epoch
+                    ),
+                    job_started_at_ms=order.job_started_at_ms,
+                )
+                if work.rows:
+                    await operation_for(order.spec, versioning=order.versioning).run(work, context)
+        except S3BatchError as caught:  # what was recorded before it still counts
+            error = AttemptError(family=caught.family, code=caught.code, message=str(caught))
+        finally:
+            del self._attempts[id(running)]
+        ended = outcomes.ended
+        if any(outcomes.status[row] != NO_OUTCOME for row in recorded):
+            raise InconsistentError("An operation recorded a row that was done before.", code="TwoOutcomes")
+        segment = await asyncio.to_thread(write_segment, Path(order.segment), outcomes) if ended else None
+        return AttemptResult(
+            segment=segment, is_complete=error is None and ended + len(recorded) == table.num_rows, error=error
+        )
+
+    def _manifest(self, path: str) -> NormalisedManifest:
+        if path not in self._manifests:
+            self._manifests[path] = NormalisedManifest.open(Path(path))
+        return self._manifests[path]
+
+    async def _client(self, connection: Connection) -> S3Client:
+        async with self._opening:
+            if connection not in self._clients:
+                self._clients[connection] = await S3Client.open(connection)
+            return self._clients[connection]
+
+
+async def make_chunk_runner() -> ChunkRunner:
+    """Return a chunk runner; what an engine calls once in each worker process."""
+    return ChunkRunner()
+
+
+def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
+    """Return the operation that a specification asks for."""
+    match spec.operation:
+        case Operation.COPY:
+            return CopyOperation(mapping=_required(spec.mapping), options=spec.copy)
+        case Operation.VERIFY:
+            return VerifyOperation(mapping=_required(spec.mapping), level=spec.verify.level)
+        case Operation.DELETE:
+            return DeleteOperation(mapping=spec.mapping, unverified=spec.delete.unverified, versioning=versioning)
+
+
+def _required(value: KeyMapping | None) -> KeyMapping:
+    if value is None:
+        raise InconsistentError("The job has no key mapping.", code="NoMapping")
+    return value
+
+
+@contextmanager
+def _shared_lock(path: Path) -> Iterator[None]:
+    """Hold a shared lock on ``path``: a runner that takes over waits until no such lock is left."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def _recorded_rows(segments: Sequence[SegmentRef], n_rows: int) -> frozenset[int]:
+    if not segments:
+        return frozenset()
+    return frozenset(_values(read_outcomes(segments, n_rows, columns=["row"]), "row"))
+
+
+def _work_of(
+    order: AttemptOrder,
+    manifest: NormalisedManifest,
+    table: pa.Table,
+    outcomes: OutcomeColumns,
+    recorded: frozenset[int],
+) -> ChunkWork:
+    """Return the chunk as columns; rows that the plan found impossible get their outcome here."""
+    n_rows = table.num_rows
+    rows: Sequence[int] = range(n_rows) if not recorded else [row for row in range(n_rows) if row not in recorded]
+    if table.column("problem").null_count < n_rows:
+        problems = _values(table, "problem")
+        for row in rows:
+            if problems[row] is not None:
+                outcomes.fail(row, problems[row], message="found when the manifest was prepared; no request was made")
+        rows = [row for row in rows if problems[row] is None]
+    chunk = manifest.chunks[order.chunk_no]
+    before = manifest.chunks[order.chunk_no - 1] if order.chunk_no else None
+    return ChunkWork(
+        bucket=chunk.bucket,
+        keys=_values(table, "key"),
+        sizes=_values(table, "size"),
+        etags=_values(table, "etag"),
+        storage_classes=_values(table, "storage_class"),
+        version_ids=None if table.column("version_id").null_count == n_rows else _values(table, "version_id"),
+        rows=rows,
+        after=before.last_key if before is not None and before.bucket == chunk.bucket else None,
+        is_first_attempt=order.is_first,
+        evidence=_evidence_of(order, n_rows),
+    )
+
+
+def _evidence_of(order: AttemptOrder, n_rows: int) -> Evidence | None:
+    if not order.evidence:
+        return None
+    return read_evidence(read_outcomes(order.evidence, n_rows), n_rows)
+
+
+def _values(table: pa.Table, name: str) -> list[Any]:
+    """Return a column as plain values; which columns may hold nulls is the manifest's schema."""
+    return table.column(name).to_pylist()

@@ -1,0 +1,281 @@
+"""Preparing a job: from where its entries come to a normalised manifest and a plan. Nothing in a store is changed.
+
+Order of writes: the manifest is complete on disk under its own name before the ledger names it; a crash before that is
+prepared again from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+
+from s3batch.config import JobFolder
+from s3batch.execute.pinning import Tell, pin_entries
+from s3batch.execute.services import RunnerServices
+from s3batch.ledger.records import Job, Segment
+from s3batch.manifest.filters import Filter
+from s3batch.manifest.generator import generate_entries
+from s3batch.manifest.location import open_manifest
+from s3batch.manifest.normalise import Normalised, Normaliser
+from s3batch.manifest.normalised import ChunkInfo, NormalisedManifest
+from s3batch.model.errors import InconsistentError, RefusedError
+from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation, Plan
+from s3batch.model.objects import MAX_COPY_BYTES, S3Object
+from s3batch.plan.collisions import KeySpan, check_collisions
+from s3batch.plan.figures import PlanFigures
+from s3batch.plan.mapping import check_mapping
+from s3batch.report.retry_manifest import write_retry_manifest
+from s3batch.s3.client import S3Reader
+
+_TELL_EVERY = 20_000
+_EXAMPLES = 3
+_PLAN_COLUMNS = ("key", "version_id", "size", "etag", "storage_class", "problem")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What preparing found out."""
+
+    plan: Plan
+    manifest: Path
+    chunks: Sequence[ChunkInfo]
+
+
+async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
+    """Read, complete, sort and check the entries of a job, and plan it.
+
+    Raises:
+        RefusedError: the manifest or the mapping cannot be used as it is; the message has examples.
+        UnavailableError: a store did not answer.
+    """
+    spec, folder = job.spec, services.home.job(job.id)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    duplicates = 0
+    if spec.source.job_id is not None and not spec.source.is_retry:
+        path = Path(_manifest_of(spec.source.job_id, services))
+    else:
+        path = folder.manifest
+        async with await S3Reader.open(spec.connection) as reader:
+            normalised = await _gather_entries(job, services, reader, path, tell)
+            duplicates = normalised.duplicates
+            await pin_entries(reader, path, spec, scratch_folder(folder), tell)
+    with NormalisedManifest.open(path) as manifest:
+        if not manifest.chunks:
+            raise RefusedError(
+                "The manifest holds no entry: there is nothing to do.",
+                code="EmptyManifest",
+                way_out="Check the prefix and the filters; `s3batch manifest create` shows what they find.",
+            )
+        plan = await asyncio.to_thread(_plan, spec, manifest, scratch_folder(folder), duplicates)
+        await _check_buckets(spec, manifest)
+        return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
+
+
+def key_spans(manifest_path: str) -> tuple[KeySpan, ...]:
+    """Return the first and last key of the manifest's entries in each bucket."""
+    with NormalisedManifest.open(Path(manifest_path)) as manifest:
+        return _spans(manifest.chunks)
+
+
+def scratch_folder(folder: JobFolder) -> Path:
+    """Return the job's folder for what may be thrown away, made if need be."""
+    folder.scratch.mkdir(parents=True, exist_ok=True)
+    return folder.scratch
+
+
+async def store_time_ms(connection: Connection, bucket: str) -> int:
+    """Return the time by the store's clock, from the Date header of an answer."""
+    async with await S3Reader.open(connection) as reader:
+        await reader.head_bucket(bucket)
+        return int(reader.now_s() * 1000)
+
+
+async def bucket_versioning(connection: Connection, bucket: str) -> str:
+    """Return ``Enabled``, ``Suspended`` or nothing."""
+    async with await S3Reader.open(connection) as reader:
+        return await reader.get_bucket_versioning(bucket)
+
+
+def _manifest_of(job_id: str, services: RunnerServices) -> str:
+    path = services.store.get_job(job_id).manifest_path
+    if path is None:
+        raise RefusedError(
+            f"Job {job_id} has no manifest: it was not prepared.",
+            code="NoManifest",
+            way_out=f"`s3batch jobs show {job_id}` tells what became of it.",
+        )
+    return path
+
+
+async def _gather_entries(job: Job, services: RunnerServices, reader: S3Reader, path: Path, tell: Tell) -> Normalised:
+    """Write the normalised manifest from a listing, a manifest file, or another job's failed rows."""
+    spec, folder = job.spec, services.home.job(job.id)
+    scratch = scratch_folder(folder)
+    if spec.source.is_retry:
+        return await asyncio.to_thread(_gather_retry, spec, services, path)
+    with Normaliser(path, scratch=scratch, chunk_entries=spec.chunk_entries, chunk_bytes=spec.chunk_bytes) as writer:
+        told = 0
+        async for batch in _batches(spec, reader, scratch):
+            await _write_off_loop(writer, batch)
+            if writer.entries - told >= _TELL_EVERY:
+                told = writer.entries
+                await tell({"listed": told})
+        return await asyncio.to_thread(writer.finish)
+
+
+async def _write_off_loop(writer: Normaliser, batch: pa.RecordBatch) -> None:
+    """Write a batch; small ones cost less than a thread's hand-over."""
+    writer.write(batch)
+    await asyncio.sleep(0)
+
+
+async def _batches(spec: JobSpec, reader: S3Reader, scratch: Path) -> AsyncIterator[pa.RecordBatch]:
+    source = spec.source
+    if source.list_bucket is not None:
+        kept = Filter(**source.filter)
+        async for batch in generate_entries(reader, source.list_bucket, source.list_prefix, kept, spool_dir=scratch):
+            yield batch
+        return
+    if source.url is None:
+        raise InconsistentError("The job says nothing about where its entries come from.", code="NoSource")
+    async with open_manifest(reader, source.url, format=source.format, pin=source.pin, scratch=scratch) as opened:
+        for batch in opened.batches():
+            yield batch
+
+
+def _gather_retry(spec: JobSpec, services: RunnerServices, path: Path) -> Normalised:
+    """Write the failed and kept rows of another job, with the identities that it had pinned."""
+    job_id = str(spec.source.job_id)
+    by_chunk: defaultdict[int, list[Segment]] = defaultdict(list)
+    for segment in services.store.segments(job_id):
+        by_chunk[segment.chunk_no].append(segment)
+    with NormalisedManifest.open(Path(_manifest_of(job_id, services))) as manifest:
+        written = write_retry_manifest(
+            path,
+            manifest,
+            lambda number: by_chunk.get(number, []),
+            codes=spec.source.codes,
+            chunk_entries=spec.chunk_entries,
+            chunk_bytes=spec.chunk_bytes,
+        )
+    return Normalised(
+        entries=written.entries, bytes=written.bytes, duplicates=0, duplicate_samples=(), was_in_order=True
+    )
+
+
+async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
+    """Refuse what the source bucket makes unsafe: deletes where versioning is suspended come later."""
+    if spec.operation is not Operation.DELETE:
+        return
+    for span in _spans(manifest.chunks):
+        versioning = await bucket_versioning(spec.connection, span.bucket)
+        if versioning == "Suspended":
+            raise RefusedError(
+                f"Versioning of {span.bucket} is suspended: a delete there can destroy a null version for ever.",
+                code="VersioningSuspended",
+                way_out="Enable versioning on the bucket, or delete these objects by hand.",
+            )
+
+
+def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int) -> Plan:
+    """Check the mapping of every entry and count what the job is going to do."""
+    figures = PlanFigures(multipart_threshold=min(spec.copy.multipart_threshold, MAX_COPY_BYTES + 1))
+    for number in range(len(manifest.chunks)):
+        table = manifest.read_chunk(number, _PLAN_COLUMNS)
+        keys = _keys(table)
+        if spec.mapping is not None:
+            check_mapping(keys, spec.mapping)
+        _check_versions(spec, keys, table)
+        figures.add(table)
+    if spec.mapping is not None:
+        check_collisions(manifest.path, _spans(manifest.chunks), spec.mapping, scratch=scratch)
+    _check_count(spec, manifest.entries)
+    return Plan(
+        entries=manifest.entries,
+        bytes=manifest.bytes,
+        chunks=len(manifest.chunks),
+        missing=figures.missing,
+        missing_examples=tuple(figures.missing_examples),
+        archived=figures.archived,
+        multipart=figures.multipart,
+        duplicates=duplicates,
+        decidable_by_etag=figures.single_part_etags,
+        requests=figures.requests(spec),
+        largest_bytes=figures.largest,
+        examples=_examples(manifest, spec.mapping),
+        warnings=tuple(_warnings(spec, figures)),
+        manifest_sha256=manifest.sha256,
+    )
+
+
+def _check_versions(spec: JobSpec, keys: Sequence[str], table: pa.Table) -> None:
+    """Refuse what version ids ask for and this release does not do safely."""
+    if table.column("version_id").null_count == table.num_rows:
+        return
+    if spec.operation is Operation.DELETE:
+        raise RefusedError(
+            "The manifest names versions: deleting a version is permanent and is not done by this release.",
+            code="PermanentDelete",
+            way_out="Leave the version ids out to put delete markers instead.",
+        )
+    twice = next((key for key, following in pairwise(keys) if key == following), None)
+    if twice is not None:
+        raise RefusedError(
+            f"The manifest names several versions of {twice!r}; they would all be copied to one key.",
+            code="SeveralVersions",
+            way_out="Keep one version of each key in the manifest.",
+        )
+
+
+def _check_count(spec: JobSpec, entries: int) -> None:
+    limit = spec.delete.max_objects
+    if spec.operation is Operation.DELETE and limit is not None and entries > limit:
+        raise RefusedError(
+            f"The job would delete {entries:,} objects; --max-delete allows {limit:,}.",
+            code="TooManyDeletes",
+            way_out="Look at the manifest; then raise --max-delete.",
+        )
+
+
+def _spans(chunks: Sequence[ChunkInfo]) -> tuple[KeySpan, ...]:
+    """Return each bucket's first and last key; chunks are sorted by bucket and key."""
+    span_by_bucket: dict[str, KeySpan] = {}
+    for chunk in chunks:
+        first = span_by_bucket[chunk.bucket].first_key if chunk.bucket in span_by_bucket else chunk.first_key
+        span_by_bucket[chunk.bucket] = KeySpan(bucket=chunk.bucket, first_key=first, last_key=chunk.last_key)
+    return tuple(span_by_bucket.values())
+
+
+def _examples(manifest: NormalisedManifest, mapping: KeyMapping | None) -> tuple[tuple[str, str], ...]:
+    chunk = manifest.chunks[0]
+    keys = _keys(manifest.read_chunk(0, ("key",)))[:_EXAMPLES]
+    return tuple(
+        (
+            str(S3Object(bucket=chunk.bucket, key=key)),
+            "" if mapping is None else str(S3Object(bucket=mapping.target_bucket, key=mapping.target_key(key))),
+        )
+        for key in keys
+    )
+
+
+def _warnings(spec: JobSpec, figures: PlanFigures) -> list[str]:
+    """Say what a user should know before the job runs."""
+    found = []
+    if figures.missing:
+        found.append(f"{figures.missing:,} entries were not found and will fail as NoSuchKey.")
+    if figures.archived and spec.operation is Operation.COPY:
+        found.append(f"{figures.archived:,} objects are archived and cannot be copied before a restore.")
+    if spec.operation is Operation.DELETE and spec.delete.unverified:
+        found.append("No copy of these objects was verified; nothing but their identity guards each delete.")
+    return found
+
+
+def _keys(table: pa.Table) -> list[str]:
+    return cast("list[str]", table.column("key").to_pylist())
