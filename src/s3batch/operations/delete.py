@@ -1,0 +1,289 @@
+"""The delete operation: delete the sources that the gate permits, and account for each of them.
+
+In goes a chunk with pinned sizes and ETags and the proof that a verify job found. For each 1,000 rows both sides are
+read again (safety.md rule 14), what a listing shows as changed or missing is confirmed by HEAD (rule 12), the gate
+decides, and one DeleteObjects request is sent with each key's ETag as its condition. Out comes one outcome per row:
+deleted, ``AlreadyGone``, kept with the gate's code, or failed with the store's.
+
+Nothing is deleted that ``verify/gate.py`` did not permit in the same round. A key whose fate is unknown is read again
+before it is sent again, so a versioned bucket never gets a second delete marker from one attempt; on a later attempt
+the marker that an earlier one made is found and recorded (rules 16 and 18).
+
+Consistency: what AWS lists is what is there. Elsewhere the same is believed unless ``trust_listings`` is off, which
+costs two HEADs an object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from s3batch.ledger.segments import SUCCEEDED
+from s3batch.model.errors import InconsistentError, S3BatchError
+from s3batch.model.job import KeyMapping
+from s3batch.model.outcome import Code
+from s3batch.operations.both_sides import BothSides, confirm_both_sides, read_both_sides
+from s3batch.operations.delete_requests import LOST, DeleteSender, Permitted, Sent, Trouble
+from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.readings import pick, target_keys_of
+from s3batch.operations.task import ChunkWork, TaskContext
+from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error
+from s3batch.s3.reader import S3Reader
+from s3batch.s3.retry import RetryClass, backoff_s
+from s3batch.verify.gate import Readings, Refusal, find_refusals
+
+BATCH_ROWS = 1_000
+"""Keys of one DeleteObjects request (API reference, read 2026-11); also one page of each listing."""
+
+BATCHES_AT_ONCE = 4
+"""Batches of one chunk under way: enough to hide the readings behind the deletes, few enough to stop soon."""
+
+MAX_ROUNDS = 5
+"""How often a row is read and decided again before its trouble is recorded."""
+
+MARKERS_AT_ONCE = 32
+"""Keys of one batch whose versions are listed at the same time, after an attempt whose answers were lost."""
+
+_BY_LISTING = frozenset({Code.ALREADY_GONE, Code.SOURCE_CHANGED, Code.TARGET_MISSING, Code.TARGET_CHANGED})
+"""Refusals that a late listing could cause, so a HEAD must confirm them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteOperation:
+    """Deletes each row's source if the gate permits it.
+
+    ``unverified``: no copy was proven, the pinned identity alone guards each delete. ``versioning`` is that of the
+    source bucket; a suspended one is refused by the plan (safety.md rule 17).
+    """
+
+    mapping: KeyMapping | None
+    unverified: bool = False
+    versioning: str = ""
+    trust_listings: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what the plan should have refused."""
+        if self.mapping is None and not self.unverified:
+            raise _bug("a delete needs the mapping of its verify job")
+        if self.versioning not in {"", "Enabled"}:
+            raise _bug(f"a bucket with versioning {self.versioning} reached the delete")
+
+    async def run(self, work: ChunkWork, context: TaskContext) -> None:
+        """Do the rows of ``work`` and record their outcomes; rows that a stop left over have none."""
+        rows = work.rows
+        if not rows or context.stop.is_set:
+            return
+        chunk = _Chunk(operation=self, work=work, context=context)
+        batches = [rows[first : first + BATCH_ROWS] for first in range(0, len(rows), BATCH_ROWS)]
+        await for_each(batches, chunk.delete, limit=min(BATCHES_AT_ONCE, len(batches)), stop=context.stop)
+
+
+class _Chunk:
+    """One chunk while its sources are deleted."""
+
+    def __init__(self, *, operation: DeleteOperation, work: ChunkWork, context: TaskContext) -> None:
+        self._operation = operation
+        self._work = work
+        self._context = context
+        self._sender = DeleteSender(client=context.source, bucket=work.bucket, stop=context.stop)
+        self._own_targets = find_own_targets(work, operation.mapping)
+        self._may_be_ours: set[int] = set()
+        """Rows that an attempt may have deleted without knowing."""
+
+    async def delete(self, rows: Sequence[int]) -> None:
+        """Read, decide, send, until each row of the batch has an outcome or the rounds are used up."""
+        trouble_by_row: dict[int, Trouble] = {}
+        try:
+            for attempt in range(1, MAX_ROUNDS + 1):
+                trouble_by_row = await self._round(rows)
+                if not trouble_by_row:
+                    return
+                rows = sorted(trouble_by_row)
+                if attempt < MAX_ROUNDS:
+                    pause_s = backoff_s(attempt, RetryClass.SERVER, random.random())  # noqa: S311 - no secret
+                    await until_stopped(self._context.stop, asyncio.sleep(pause_s))
+        except StoppedError:
+            return
+        for row, trouble in trouble_by_row.items():
+            self._give_up(row, trouble)
+
+    async def _round(self, rows: Sequence[int]) -> dict[int, Trouble]:
+        """Try ``rows`` once and return those that are worth another round."""
+        try:
+            sides, refusals = await until_stopped(self._context.stop, self._read_and_decide(rows))
+        except S3BatchError as error:
+            for row in rows:
+                self._fail_unread(row, error)
+            return {}
+        positions = _without(len(rows), refusals)
+        again = await self._send(pick(rows, positions), pick(sides.source_keys, positions), sides) if positions else {}
+        return again | await self._record_refusals(rows, refusals, sides)
+
+    async def _send(self, rows: list[int], keys: list[str], sides: BothSides) -> dict[int, Trouble]:
+        """Send what was permitted, record what came of it, and return what is worth another round."""
+        permitted = Permitted(rows=rows, keys=keys, etags=pick(self._work.etags, rows), remaining_s=sides.remaining_s)
+        sent = await self._sender.send(permitted)
+        self._record_deleted(sent, sides)
+        again: dict[int, Trouble] = {}
+        for row, trouble in sent.trouble_by_row.items():
+            if trouble.may_be_done:
+                self._may_be_ours.add(row)
+            if trouble.is_final:
+                self._give_up(row, trouble)
+            else:
+                again[row] = trouble
+        return again
+
+    async def _read_and_decide(self, rows: Sequence[int]) -> tuple[BothSides, dict[int, Refusal]]:
+        """Read both sides and ask the gate; where its refusal rests on a listing, confirm by HEAD and ask again."""
+        operation, context = self._operation, self._context
+        mapping = None if operation.unverified else operation.mapping
+        trusts = operation.trust_listings
+        sides = await read_both_sides(self._work, context, mapping, rows, trust_listings=trusts)
+        refusals = self._decide(rows, sides)
+        doubtful = [position for position, refusal in refusals.items() if refusal.code in _BY_LISTING]
+        if doubtful:
+            await confirm_both_sides(sides, context, doubtful)
+            refusals = self._decide(rows, sides)
+        return sides, refusals
+
+    def _decide(self, rows: Sequence[int], sides: BothSides) -> dict[int, Refusal]:
+        """Ask the gate about each row."""
+        work, evidence, own = self._work, self._work.evidence, self._own_targets
+        nothing: list[None] = [None] * len(rows)
+        readings = Readings(
+            pinned_etags=pick(work.etags, rows),
+            pinned_sizes=pick(work.sizes, rows),
+            source_etags=sides.source.etags,
+            source_sizes=sides.source.sizes,
+            needs_proof=not self._operation.unverified,
+            proven=[False] * len(rows) if evidence is None else pick(evidence.proven, rows),
+            proof_etags=nothing if evidence is None else pick(evidence.target_etags, rows),
+            proof_sizes=nothing if evidence is None else pick(evidence.target_sizes, rows),
+            target_etags=sides.target.etags,
+            target_sizes=sides.target.sizes,
+            own_targets=frozenset(place for place, key in enumerate(sides.source_keys if own else ()) if key in own),
+        )
+        return find_refusals(readings, age_ms=sides.age_ms())
+
+    async def _record_refusals(
+        self, rows: Sequence[int], refusals: dict[int, Refusal], sides: BothSides
+    ) -> dict[int, Trouble]:
+        """Record what the gate did not permit; return the rows whose readings only were too old."""
+        again: dict[int, Trouble] = {}
+        gone: list[int] = []
+        for position, (code, message) in refusals.items():
+            row = rows[position]
+            if code is Code.EVIDENCE_EXPIRED:
+                again[row] = Trouble(code=code, message=message)
+            elif code is Code.ALREADY_GONE:
+                gone.append(position)
+            else:
+                etag, size = sides.seen_target(position)
+                self._context.outcomes.keep(row, code, message, etag=etag, size=size, checked_at_ms=sides.read_at_ms)
+        if gone:
+            await self._record_gone(rows, gone, refusals, sides)
+        return again
+
+    async def _record_gone(
+        self, rows: Sequence[int], positions: list[int], refusals: dict[int, Refusal], sides: BothSides
+    ) -> None:
+        """Record sources that were absent; where an attempt of ours may have made a delete marker, find its id."""
+
+        async def record(position: int) -> None:
+            row = rows[position]
+            marker_id = None
+            if self._operation.versioning and (row in self._may_be_ours or not self._work.is_first_attempt):
+                marker_id = await find_marker(self._context.source, self._work.bucket, sides.source_keys[position])
+            etag, size = sides.seen_target(position)
+            self._context.outcomes.succeed(
+                row,
+                code=Code.ALREADY_GONE,
+                message=refusals[position].message or None,
+                etag=etag,
+                size=size,
+                version_id=marker_id,
+                checked_at_ms=sides.read_at_ms,
+            )
+
+        await for_each(positions, record, limit=min(MARKERS_AT_ONCE, len(positions)), stop=self._context.stop)
+
+    def _record_deleted(self, sent: Sent, sides: BothSides) -> None:
+        """Record what was deleted; for the usual batch, all of it and without markers, a few slices."""
+        deleted = sent.deleted
+        if not deleted:
+            return
+        outcomes, sizes = self._context.outcomes, self._work.sizes
+        if outcomes.checked_at_ms is None:
+            outcomes.checked_at_ms = sides.read_at_ms
+        elif outcomes.checked_at_ms != sides.read_at_ms:
+            outcomes.checked_at_ms_by_row.update(dict.fromkeys(deleted, sides.read_at_ms))
+        status, outcome_sizes, version_ids = outcomes.status, outcomes.sizes, outcomes.version_ids
+        assert isinstance(outcome_sizes, list)  # noqa: S101 - this operation never puts Arrow arrays there
+        assert isinstance(version_ids, list)  # noqa: S101 - as above
+        for row, marker_id in zip(deleted, sent.marker_ids, strict=True):
+            status[row] = SUCCEEDED
+            outcome_sizes[row] = sizes[row]
+            version_ids[row] = marker_id
+
+    def _give_up(self, row: int, trouble: Trouble) -> None:
+        """Record a row that was not deleted, or of which that is not known."""
+        outcomes = self._context.outcomes
+        if trouble.code in {PRECONDITION_FAILED, NO_SUCH_KEY}:
+            outcomes.keep(row, Code.SOURCE_CHANGED, trouble.message, http_status=trouble.http_status)
+        elif trouble.code == Code.EVIDENCE_EXPIRED:
+            outcomes.keep(row, trouble.code, trouble.message)
+        else:
+            outcomes.fail(row, trouble.code, trouble.http_status, trouble.message)
+
+    def _fail_unread(self, row: int, error: S3BatchError) -> None:
+        """Record a row that could not be read again; one whose delete may have been carried out is unknown."""
+        status = error.status if isinstance(error, S3Error) and error.status else None
+        if row in self._may_be_ours:
+            message = f"{LOST.message} Reading again failed too: {error}"
+            self._context.outcomes.fail(row, Code.UNKNOWN_OUTCOME, status, message)
+        else:
+            self._context.outcomes.fail(row, error.code, status, str(error))
+
+
+def find_own_targets(work: ChunkWork, mapping: KeyMapping | None) -> frozenset[str]:
+    """Return the keys of the chunk that are also mapped keys of it (safety.md rule 4).
+
+    The plan refuses such jobs by an exact join over the whole manifest; this is the last line of defence. Mapped keys
+    begin with ``add_prefix``, so a chunk without such keys costs one bisection.
+    """
+    if mapping is None or mapping.target_bucket != work.bucket:
+        return frozenset()
+    keys = work.keys
+    first = bisect_left(keys, mapping.add_prefix)
+    if first == len(keys) or not keys[first].startswith(mapping.add_prefix):
+        return frozenset()
+    return frozenset(keys).intersection(target_keys_of(mapping, keys))
+
+
+async def find_marker(reader: S3Reader, bucket: str, key: str) -> str | None:
+    """Return the id of the delete marker that is the key's latest version, if there is one and the store tells."""
+    try:
+        page = await reader.list_object_versions(bucket, key, max_keys=1)
+    except S3BatchError:
+        return None  # the object is gone all the same; only the id for an undo is not known
+    for version in page.versions:
+        if version.key == key and version.is_latest and version.is_delete_marker:
+            return version.version_id
+    return None
+
+
+def _without(n_rows: int, refusals: dict[int, Refusal]) -> Sequence[int]:
+    """Return the positions that were permitted."""
+    if not refusals:
+        return range(n_rows)
+    return [position for position in range(n_rows) if position not in refusals]
+
+
+def _bug(what: str) -> InconsistentError:
+    return InconsistentError(
+        f"Nothing was deleted: {what}.", code="DeleteNotPlanned", way_out="This is a bug; please report it."
+    )

@@ -1,0 +1,252 @@
+"""Sending the deletes that the gate permitted, and accounting for every key of the answers.
+
+In go rows with their keys and pinned ETags, out come the rows that the store says it deleted (with the ids of delete
+markers) and, for every other row, a :class:`Trouble`. Each key carries its ETag as a condition unless the store refuses
+conditions altogether. Keys that XML cannot carry go by requests of their own.
+
+Nothing is repeated here whose outcome is unknown: on a versioned bucket a second delete would add a second marker, so
+the caller reads first (safety.md rules 16 and 18). DeleteObjects takes 1,000 keys (API reference, read 2026-11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from s3batch.model.errors import S3BatchError, UnavailableError
+from s3batch.model.outcome import Code
+from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.readings import pick
+from s3batch.operations.stop import StopSignal
+from s3batch.s3.answers import DeleteBatch
+from s3batch.s3.client import S3Client
+from s3batch.s3.errors import (
+    NO_SUCH_BUCKET,
+    NO_SUCH_KEY,
+    NOT_IMPLEMENTED,
+    PRECONDITION_FAILED,
+    S3Error,
+    S3RefusedError,
+    TransportError,
+)
+from s3batch.s3.retry import RetryClass, classify
+from s3batch.s3.xml_tree import xml_can_carry
+
+T = TypeVar("T")
+
+SINGLES_AT_ONCE = 16
+"""Deletes of one key each that one batch has under way; the throttle bounds the requests of all batches."""
+
+GRACE_S = 2.0
+"""How long a delete that is on its way may still be answered after the chunk was told to stop."""
+
+_NO_BATCHES = frozenset({NOT_IMPLEMENTED, "MethodNotAllowed"})
+_ABOUT_ALL_KEYS = frozenset(
+    {
+        NO_SUCH_BUCKET,
+        "AccountProblem",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
+"""Refusals of a whole request that each key alone would get too. After any other, each key is asked for by itself, so
+that one of them does not stop 999 others: MiniStack refuses a batch for one key that a policy protects."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """Why a row was not deleted, as far as is known."""
+
+    code: str
+    message: str
+    http_status: int | None = None
+    is_final: bool = False
+    """Reading again and trying again will not help."""
+    may_be_done: bool = False
+    """The store may have deleted it all the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permitted:
+    """Rows that the gate permits to be deleted now, as columns of one length."""
+
+    rows: Sequence[int]
+    keys: list[str]
+    etags: list[str]
+    remaining_s: Callable[[], float]
+    """How long the readings behind the permission are still fresh; no request is on its way after that."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Sent:
+    """What became of the rows of one batch; a row that a stop left over is in neither of the two."""
+
+    deleted: list[int] = field(default_factory=list)
+    marker_ids: list[str | None] = field(default_factory=list)
+    """By position of ``deleted``: the delete marker that was made, on a versioned bucket."""
+    trouble_by_row: dict[int, Trouble] = field(default_factory=dict)
+
+
+LOST = Trouble(code=Code.UNKNOWN_OUTCOME, message="The store's answer to the delete was lost.", may_be_done=True)
+NOT_MENTIONED = Trouble(
+    code=Code.UNKNOWN_OUTCOME, message="The store's answer does not mention this key.", may_be_done=True
+)
+TOO_LATE = Trouble(code=Code.EVIDENCE_EXPIRED, message="The readings were too old when its turn came.")
+
+
+class ExpiredError(UnavailableError):
+    """The readings behind a permission became too old; nothing was sent."""
+
+    default_code = Code.EVIDENCE_EXPIRED
+
+
+class DeleteSender:
+    """Sends the deletes of one chunk; remembers what this store refuses."""
+
+    def __init__(self, *, client: S3Client, bucket: str, stop: StopSignal) -> None:
+        """Send to ``bucket`` until ``stop`` is set."""
+        self._client = client
+        self._bucket = bucket
+        self._stop = stop
+        self._takes_batches = True
+        self._takes_conditions = True
+
+    async def send(self, permitted: Permitted) -> Sent:
+        """Delete each key on condition that it still has its ETag, and return what became of each row.
+
+        Raises:
+            StoppedError: the chunk was told to stop, and the answer did not come within the grace.
+        """
+        sent = Sent()
+        together: Sequence[int] = range(len(permitted.rows))
+        alone: list[int] = []
+        if not self._takes_batches:
+            together, alone = [], list(together)
+        elif not xml_can_carry("".join(permitted.keys)):
+            alone = [position for position in together if not xml_can_carry(permitted.keys[position])]
+            together = [position for position in together if xml_can_carry(permitted.keys[position])]
+        if together:
+            alone += await self._send_together(sent, permitted, together)
+
+        async def send_alone(position: int) -> None:
+            await self._send_alone(sent, permitted, position)
+
+        await for_each(alone, send_alone, limit=min(SINGLES_AT_ONCE, len(alone)), stop=self._stop)
+        return sent
+
+    async def _send_together(self, sent: Sent, permitted: Permitted, positions: Sequence[int]) -> Sequence[int]:
+        """Send one DeleteObjects and return the positions that must be sent alone."""
+        rows = pick(permitted.rows, positions)
+        etags = pick(permitted.etags, positions) if self._takes_conditions else None
+        try:
+            answer = await self._request(
+                self._client.delete_batch(self._bucket, pick(permitted.keys, positions), etags=etags),
+                permitted.remaining_s(),
+            )
+        except (TimeoutError, S3BatchError) as error:
+            if isinstance(error, S3RefusedError) and not error.is_ambiguous and error.code not in _ABOUT_ALL_KEYS:
+                self._takes_batches = error.code not in _NO_BATCHES
+                return positions
+            sent.trouble_by_row.update(dict.fromkeys(rows, trouble_of(error)))
+        else:
+            account(sent, rows, answer)
+        return []
+
+    async def _send_alone(self, sent: Sent, permitted: Permitted, position: int) -> None:
+        """Send one DeleteObject; without its condition if the store does not know conditions on deletes."""
+        row = permitted.rows[position]
+        if_match = permitted.etags[position] if self._takes_conditions else None
+        try:
+            result = await self._request(
+                self._client.delete_object(self._bucket, permitted.keys[position], if_match=if_match),
+                permitted.remaining_s(),
+            )
+        except StoppedError:
+            return
+        except (TimeoutError, S3BatchError) as error:
+            if if_match is not None and error_code(error) == NOT_IMPLEMENTED:
+                self._takes_conditions = False
+                await self._send_alone(sent, permitted, position)
+            else:
+                sent.trouble_by_row[row] = trouble_of(error)
+        else:
+            sent.deleted.append(row)
+            sent.marker_ids.append(result.version_id if result.delete_marker else None)
+
+    async def _request(self, request: Coroutine[Any, Any, T], remaining_s: float) -> T:
+        """Send one delete, unless it is too late for it.
+
+        Raises:
+            StoppedError: the chunk was told to stop.
+            ExpiredError: the readings are too old; nothing was sent.
+            TimeoutError: they became too old before the answer came.
+        """
+        if self._stop.is_set or remaining_s <= 0:
+            request.close()
+            raise StoppedError if self._stop.is_set else ExpiredError(TOO_LATE.message)
+        return await asyncio.wait_for(until_stopped(self._stop, request, grace_s=GRACE_S), remaining_s)
+
+
+def account(sent: Sent, rows: Sequence[int], answer: DeleteBatch) -> None:
+    """Put each row of a DeleteObjects answer where it belongs: deleted, refused, or not mentioned (safety.md rule 18).
+
+    Raises:
+        ValueError: the answer is about another number of keys.
+    """
+    if not answer.errors and not answer.unknown:
+        sent.deleted.extend(rows)
+        sent.marker_ids.extend(answer.marker_ids)
+        if len(sent.deleted) != len(sent.marker_ids):
+            raise ValueError(f"{len(rows)} rows, {len(answer.marker_ids)} answers")
+        return
+    for position, (row, marker_id) in enumerate(zip(rows, answer.marker_ids, strict=True)):
+        if position in answer.errors:
+            error = answer.errors[position]
+            sent.trouble_by_row[row] = _trouble(error.code, error.message, status=0)
+        elif position in answer.unknown:
+            sent.trouble_by_row[row] = NOT_MENTIONED
+        else:
+            sent.deleted.append(row)
+            sent.marker_ids.append(marker_id)
+
+
+def trouble_of(error: TimeoutError | S3BatchError) -> Trouble:
+    """Return what a failed request says about its rows.
+
+    The client has tried again by itself whatever helps, so what it gives up is final, but for what reading again
+    settles.
+    """
+    if isinstance(error, TimeoutError) or is_ambiguous(error):
+        return LOST
+    if isinstance(error, ExpiredError):
+        return TOO_LATE
+    status = error.status if isinstance(error, S3Error) else 0
+    return replace(_trouble(error.code, str(error), status=status), is_final=error.code not in _STATUS_BY_CODE)
+
+
+def is_ambiguous(error: S3BatchError) -> bool:
+    """Tell whether the store may have done what failed."""
+    return isinstance(error, S3Error | TransportError) and error.is_ambiguous
+
+
+def error_code(error: Exception) -> str:
+    """Return the code of an error of ours; none for others."""
+    return error.code if isinstance(error, S3BatchError) else ""
+
+
+def _trouble(code: str, message: str, *, status: int) -> Trouble:
+    """Return what S3's code says about one key."""
+    if code in _STATUS_BY_CODE:
+        said = message or "The store says that the object is not the one that was pinned."
+        return Trouble(code=code, message=said, http_status=status or _STATUS_BY_CODE[code])
+    is_final = classify(status, code) is RetryClass.FINAL
+    return Trouble(code=code, message=message, http_status=status or None, is_final=is_final, may_be_done=not is_final)
+
+
+_STATUS_BY_CODE = {PRECONDITION_FAILED: 412, NO_SUCH_KEY: 404}
+"""Refusals which say that the source is not what was read a moment ago: it is read again, and the gate decides."""

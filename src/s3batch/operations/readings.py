@@ -1,0 +1,80 @@
+"""What is there now: the columns of a chunk's rows, their mapped keys, and how both are read from a store.
+
+In go a chunk and some of its rows, out come columns of the length of those rows: ETags (``None`` for what is absent)
+and sizes. A listing of the range is the cheap way; what it shows as missing or different is confirmed by HEAD before
+anyone acts on it (safety.md rule 12). Nothing is decided and nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+from s3batch.model.job import KeyMapping
+from s3batch.operations.task import ChunkWork
+from s3batch.s3.lookup import Observed, head_all, look_up
+from s3batch.s3.reader import S3Reader
+
+T = TypeVar("T")
+
+
+class Seen(NamedTuple):
+    """What was seen under some keys, as columns; changed in place where a HEAD knows better than a listing."""
+
+    etags: list[str | None]
+    sizes: list[int]
+
+
+def pick(column: Sequence[T], rows: Sequence[int]) -> list[T]:
+    """Return the values of ascending ``rows``; a run without gaps, the usual case, is one slice."""
+    if not rows:
+        return []
+    first, last = rows[0], rows[-1]
+    if last - first + 1 == len(rows):
+        return list(column[first : last + 1])
+    return [column[row] for row in rows]
+
+
+def target_keys_of(mapping: KeyMapping, keys: Sequence[str]) -> list[str]:
+    """Return the mapped keys; taking one prefix off all keys and putting another there keeps their order."""
+    stripped, added = len(mapping.strip_prefix), mapping.add_prefix
+    return [added + key[stripped:] for key in keys]
+
+
+def key_before(work: ChunkWork, rows: Sequence[int]) -> str | None:
+    """Return a key of the manifest that is below all of ``rows``: their range begins right after it."""
+    keys, row = work.keys, rows[0] - 1
+    while row >= 0 and keys[row] == keys[rows[0]]:  # versions of one key
+        row -= 1
+    return keys[row] if row >= 0 else work.after
+
+
+async def look(reader: S3Reader, bucket: str, keys: list[str], *, after: str | None) -> Seen:
+    """Return what a listing shows under ``keys``, which ascend; a key may be there twice where versions are named."""
+    unique = list(dict.fromkeys(keys))
+    return _seen(await look_up(reader, bucket, unique, after=after), unique, keys)
+
+
+async def look_closely(reader: S3Reader, bucket: str, keys: list[str]) -> Seen:
+    """Return what HEAD says under each of ``keys``."""
+    unique = list(dict.fromkeys(keys))
+    return _seen(await head_all(reader, bucket, unique), unique, keys)
+
+
+async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, positions: Sequence[int]) -> None:
+    """Replace what ``seen`` holds at ``positions`` by what HEAD says now."""
+    if not positions:
+        return
+    closely = await look_closely(reader, bucket, [keys[position] for position in positions])
+    for position, etag, size in zip(positions, closely.etags, closely.sizes, strict=True):
+        seen.etags[position] = etag
+        seen.sizes[position] = size
+
+
+def _seen(observed: Observed, unique: list[str], keys: list[str]) -> Seen:
+    """Return the observation in the order of ``keys``."""
+    if len(unique) == len(keys):
+        return Seen(list(observed.etags), list(observed.sizes))
+    place_by_key = {key: place for place, key in enumerate(unique)}
+    places = [place_by_key[key] for key in keys]
+    return Seen([observed.etags[place] for place in places], [observed.sizes[place] for place in places])

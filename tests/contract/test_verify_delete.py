@@ -1,0 +1,358 @@
+"""Verify and delete on real servers: what changed between the steps is found, and exactly that is kept."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from s3batch.model.job import KeyMapping, Level
+from s3batch.operations.delete import DeleteOperation
+from s3batch.operations.task import ChunkWork, TaskContext
+from s3batch.operations.verify import VerifyOperation
+from tests.contract.chunks import codes, copied, evidence_of, list_all, pin, put_all, run, statuses
+from tests.keys import HOSTILE_KEYS, MAX_KEY_BYTES
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.faults import Fault, FaultPlan
+from tests.servers.gaps import gap, key_gap
+from tests.servers.server import Server
+
+StartProxy = Callable[[Server, FaultPlan], FaultProxy]
+SOURCE, TARGET = "source/", "target/a+b/"
+
+
+def _make_copies(server: Server, bucket: str, names: list[str]) -> ChunkWork:
+    """Make a bucket with sources and faithful copies, and pin the sources."""
+    server.boto3_client().create_bucket(Bucket=bucket)
+    bodies = {name: name.encode() for name in names}
+    put_all(server, bucket, {SOURCE + name: body for name, body in bodies.items()})
+    put_all(server, bucket, {TARGET + name: body for name, body in bodies.items()})
+    return pin(server, bucket, SOURCE)
+
+
+def _prove(server: Server, work: ChunkWork, level: Level = Level.ETAG) -> ChunkWork:
+    """Verify, and return the chunk as a delete job gets it."""
+    outcomes = run(server, VerifyOperation(mapping=copied(TARGET, work.bucket), level=level), work)
+    return replace(work, evidence=evidence_of(outcomes, len(work.keys)))
+
+
+def _delete(server: Server, work: ChunkWork, **settings: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - its fields
+    return run(server, DeleteOperation(mapping=copied(TARGET, work.bucket), **settings), work)
+
+
+NAMES = [f"{number:03}.txt" for number in range(12)]
+
+
+# ------------------------------------------------------------------------------------------------------------- verify
+
+
+def test_verify_tells_proven_missing_and_different_apart(s3_server: Server, bucket_name: str) -> None:
+    """Each damaged copy has its own code, each intact one is proven with its ETag and size."""
+    work = _make_copies(s3_server, bucket_name, NAMES)
+    client = s3_server.boto3_client()
+    client.delete_object(Bucket=bucket_name, Key=TARGET + NAMES[2])
+    client.put_object(Bucket=bucket_name, Key=TARGET + NAMES[5], Body=b"other size")
+    client.delete_object(Bucket=bucket_name, Key=SOURCE + NAMES[7])  # verify compares with the manifest, not with this
+    outcomes = run(s3_server, VerifyOperation(mapping=copied(TARGET, bucket_name)), work)
+    assert codes(work, outcomes) == {SOURCE + NAMES[2]: "TargetMissing", SOURCE + NAMES[5]: "TargetDifferent"}
+    proven = [each for each in outcomes if each["status"] == "succeeded"]
+    assert {(each["level"], each["etag"], each["size"]) for each in proven} == {
+        ("etag", work.etags[each["row"]], work.sizes[each["row"]]) for each in proven
+    }
+    assert all(each["checked_at"] is not None for each in proven)
+
+
+def test_a_source_that_changed_after_its_copy_is_not_matched_against_itself(
+    s3_server: Server, bucket_name: str
+) -> None:
+    """Both sides now hold the new bytes, and the manifest's object is proven nowhere (safety.md rule 1)."""
+    work = _make_copies(s3_server, bucket_name, ["same", "changed"])
+    put_all(s3_server, bucket_name, {SOURCE + "changed": b"CHANGED", TARGET + "changed": b"CHANGED"})
+    for level in (Level.ETAG, Level.CHECKSUM, Level.BYTES):
+        outcomes = run(s3_server, VerifyOperation(mapping=copied(TARGET, bucket_name), level=level), work)
+        assert codes(work, outcomes)[SOURCE + "changed"] == "SourceChanged"
+
+
+def _put_in_parts(server: Server, bucket: str, key: str, body: bytes) -> None:
+    """Make an object whose ETag is that of an upload in parts."""
+    client = server.boto3_client()
+    upload_id = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    part = client.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=1, Body=body)
+    client.complete_multipart_upload(
+        Bucket=bucket,
+        Key=key,
+        UploadId=upload_id,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+    )
+
+
+def test_etags_that_differ_by_their_upload_are_settled_by_bytes(s3_server: Server, bucket_name: str) -> None:
+    """Level bytes proves a copy whose ETag is of another kind, and finds one flipped byte."""
+    work = _make_copies(s3_server, bucket_name, ["parts", "flipped", "empty", "plain"])
+    _put_in_parts(s3_server, bucket_name, TARGET + "parts", b"parts")
+    put_all(s3_server, bucket_name, {TARGET + "flipped": b"flippeD"})
+    outcomes = run(s3_server, VerifyOperation(mapping=copied(TARGET, bucket_name), level=Level.BYTES), work)
+    assert codes(work, outcomes) == {SOURCE + "flipped": "TargetDifferent"}
+    assert {each["level"] for each in outcomes if each["status"] == "succeeded"} == {"bytes"}
+
+
+def test_etags_that_differ_without_checksums_stay_undecided(ceph_rgw: Server, bucket_name: str) -> None:
+    """Undecided is never proven: neither at level etag nor by a checksum that no side has."""
+    work = _make_copies(ceph_rgw, bucket_name, ["parts"])
+    _put_in_parts(ceph_rgw, bucket_name, TARGET + "parts", b"parts")
+    for level in (Level.ETAG, Level.CHECKSUM):
+        outcomes = run(ceph_rgw, VerifyOperation(mapping=copied(TARGET, bucket_name), level=level), work)
+        assert codes(work, outcomes) == {SOURCE + "parts": "Undecided"}
+
+
+def test_checksums_of_the_whole_object_decide(ministack: Server, bucket_name: str) -> None:
+    """Level checksum proves by equal values and finds different bytes of one size."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    for key, body in (("same", b"abc"), ("other", b"abc")):
+        client.put_object(Bucket=bucket_name, Key=SOURCE + key, Body=body, ChecksumAlgorithm="SHA256")
+        target = b"abd" if key == "other" else body
+        client.put_object(Bucket=bucket_name, Key=TARGET + key, Body=target, ChecksumAlgorithm="SHA256")
+    work = pin(ministack, bucket_name, SOURCE)
+    outcomes = run(ministack, VerifyOperation(mapping=copied(TARGET, bucket_name), level=Level.CHECKSUM), work)
+    assert codes(work, outcomes) == {SOURCE + "other": "TargetDifferent"}
+    assert [each["level"] for each in outcomes if each["status"] == "succeeded"] == ["checksum"]
+
+
+def test_level_response_accepts_the_copys_answer_while_it_is_current(s3_server: Server, bucket_name: str) -> None:
+    """An answered ETag proves only at this level, and only until the target is written again."""
+    work = _make_copies(s3_server, bucket_name, ["answered", "rewritten"])
+    for name in ("answered", "rewritten"):
+        _put_in_parts(s3_server, bucket_name, TARGET + name, name.encode())
+    there = list_all(s3_server, bucket_name, TARGET)
+    answers = [
+        {"row": row, "status": "succeeded", "code": None, "etag": there[TARGET + name][0], "size": None, "level": None}
+        for row, name in enumerate(("answered", "rewritten"))
+    ]
+    work = replace(work, evidence=evidence_of(answers, 2))
+    put_all(s3_server, bucket_name, {TARGET + "rewritten": b"REWRITTEN"})
+    operation = VerifyOperation(mapping=copied(TARGET, bucket_name), level=Level.RESPONSE)
+    outcomes = run(s3_server, operation, work)
+    assert codes(work, outcomes) == {SOURCE + "rewritten": "TargetDifferent"}
+    assert outcomes[0]["level"] == "response"
+
+
+def test_what_a_listing_hides_is_confirmed_by_head(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """A store that lists late costs HEADs, and no intact copy is called missing (safety.md rule 12)."""
+    work = _make_copies(ministack, bucket_name, NAMES)
+    plan = FaultPlan(probabilities={Fault.SHORT_LISTING: 1.0})
+    proxy = fault_proxy(ministack, plan)
+    outcomes = run(proxy.server, VerifyOperation(mapping=copied(TARGET, bucket_name)), work)
+    assert statuses(outcomes) == ["succeeded"] * len(NAMES)
+    assert proxy.counts().asked["HeadObject"] > 0
+
+
+def test_verify_of_many_lists_and_asks_little_else(ministack: Server, bucket_name: str) -> None:
+    """A chunk of 3,000 intact copies is proven row by row."""
+    names = [f"{number:05}" for number in range(3_000)]
+    work = _make_copies(ministack, bucket_name, names)
+    outcomes = run(ministack, VerifyOperation(mapping=copied(TARGET, bucket_name)), work)
+    assert len(outcomes) == 3_000
+    assert codes(work, outcomes) == {}
+    deleted = _delete(ministack, replace(work, evidence=evidence_of(outcomes, len(work.keys))))
+    assert len(deleted) == 3_000
+    assert codes(work, deleted) == {}
+    assert list_all(ministack, bucket_name, SOURCE) == {}
+    assert len(list_all(ministack, bucket_name, TARGET)) == 3_000
+
+
+# ------------------------------------------------------------------------------------------------------------- delete
+
+
+def test_what_changed_after_verify_is_kept_and_nothing_else(s3_server: Server, bucket_name: str) -> None:
+    """Source overwritten, target overwritten, target deleted, source gone: each has its code; the rest is deleted."""
+    work = _prove(s3_server, _make_copies(s3_server, bucket_name, NAMES))
+    client = s3_server.boto3_client()
+    put_all(s3_server, bucket_name, {SOURCE + NAMES[1]: b"NEW.txt", TARGET + NAMES[3]: b"NEW.txt"})
+    client.delete_object(Bucket=bucket_name, Key=TARGET + NAMES[5])
+    client.delete_object(Bucket=bucket_name, Key=SOURCE + NAMES[7])
+    outcomes = _delete(s3_server, work)
+    assert codes(work, outcomes) == {
+        SOURCE + NAMES[1]: "SourceChanged",
+        SOURCE + NAMES[3]: "TargetChanged",
+        SOURCE + NAMES[5]: "TargetMissing",
+        SOURCE + NAMES[7]: "AlreadyGone",
+    }
+    kept = {work.keys[each["row"]] for each in outcomes if each["status"] == "kept"}
+    assert kept == {SOURCE + NAMES[1], SOURCE + NAMES[3], SOURCE + NAMES[5]}
+    assert set(list_all(s3_server, bucket_name, SOURCE)) == kept
+    assert len(list_all(s3_server, bucket_name, TARGET)) == len(NAMES) - 1
+
+
+def test_nothing_is_deleted_without_proof(s3_server: Server, bucket_name: str) -> None:
+    """Rows that verify did not prove, and a job without evidence, keep everything."""
+    work = _make_copies(s3_server, bucket_name, NAMES[:4])
+    assert set(codes(work, _delete(s3_server, work)).values()) == {"NotProven"}
+    s3_server.boto3_client().delete_object(Bucket=bucket_name, Key=TARGET + NAMES[0])
+    proven = _prove(s3_server, work)
+    put_all(s3_server, bucket_name, {TARGET + NAMES[0]: NAMES[0].encode()})  # back again, but never proven
+    outcomes = _delete(s3_server, proven)
+    assert codes(work, outcomes) == {SOURCE + NAMES[0]: "NotProven"}
+    assert set(list_all(s3_server, bucket_name, SOURCE)) == {SOURCE + NAMES[0]}
+
+
+def test_an_unverified_delete_is_bound_to_the_pinned_objects(s3_server: Server, bucket_name: str) -> None:
+    """Without proof the manifest's identity still guards each delete (safety.md rule 1)."""
+    work = _make_copies(s3_server, bucket_name, NAMES[:4])
+    put_all(s3_server, bucket_name, {SOURCE + NAMES[2]: b"NEW.txt"})
+    outcomes = run(s3_server, DeleteOperation(mapping=None, unverified=True), work)
+    assert codes(work, outcomes) == {SOURCE + NAMES[2]: "SourceChanged"}
+    assert set(list_all(s3_server, bucket_name, SOURCE)) == {SOURCE + NAMES[2]}
+
+
+def test_hostile_keys_are_deleted_and_no_other_object(s3_server: Server, bucket_name: str) -> None:
+    """Keys that break tools, also those that XML cannot carry, name their own object on both sides."""
+    names = [
+        key
+        for key in HOSTILE_KEYS
+        if key_gap(s3_server.name, key) is None and len((TARGET + key).encode()) <= MAX_KEY_BYTES
+    ]
+    bystanders = {f"{SOURCE}{number}": b"x" for number in range(3)}
+    work = _prove(s3_server, _make_copies(s3_server, bucket_name, names))
+    put_all(s3_server, work.bucket, bystanders)
+    outcomes = _delete(s3_server, work)
+    assert codes(work, outcomes) == {}
+    assert set(list_all(s3_server, work.bucket, SOURCE)) == set(bystanders)
+    assert len(list_all(s3_server, work.bucket, TARGET)) == len(names)
+
+
+def _versions(server: Server, bucket: str, prefix: str) -> dict[str, list[str]]:
+    """Return the ids of delete markers by key."""
+    answer = server.boto3_client().list_object_versions(Bucket=bucket, Prefix=prefix)
+    found: dict[str, list[str]] = {}
+    for marker in answer.get("DeleteMarkers", ()):
+        found.setdefault(marker["Key"], []).append(marker["VersionId"])
+    return found
+
+
+def _make_versioned(server: Server, bucket: str, names: list[str]) -> ChunkWork:
+    client = server.boto3_client()
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    put_all(server, bucket, {prefix + name: name.encode() for name in names for prefix in (SOURCE, TARGET)})
+    return pin(server, bucket, SOURCE)
+
+
+def test_a_versioned_bucket_gets_one_marker_each_and_its_id_is_recorded(s3_server: Server, bucket_name: str) -> None:
+    """Undoing the delete is deleting exactly the recorded markers (safety.md rule 16)."""
+    work = _prove(s3_server, _make_versioned(s3_server, bucket_name, NAMES[:4]))
+    outcomes = _delete(s3_server, work, versioning="Enabled")
+    markers = _versions(s3_server, bucket_name, SOURCE)
+    assert {work.keys[each["row"]]: [each["version_id"]] for each in outcomes} == markers
+    again = _delete(s3_server, replace(work, is_first_attempt=False), versioning="Enabled")
+    assert set(codes(work, again).values()) == {"AlreadyGone"}
+    assert {work.keys[each["row"]]: [each["version_id"]] for each in again} == markers
+    assert _versions(s3_server, bucket_name, SOURCE) == markers
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE_ANSWER, Fault.RESET_AFTER, Fault.RESET_BEFORE, Fault.TRUNCATED_BODY])
+@pytest.mark.parametrize("is_versioned", [False, True])
+def test_lost_answers_end_in_one_delete_each(
+    ministack: Server,
+    bucket_name: str,
+    fault_proxy: StartProxy,
+    fault: Fault,
+    is_versioned: bool,  # noqa: FBT001 - pytest hands it in by name
+) -> None:
+    """Whatever happens to the answers, each object ends deleted, with one marker whose id is recorded."""
+    make = _make_versioned if is_versioned else _make_copies
+    work = _prove(ministack, make(ministack, bucket_name, NAMES))
+    proxy = fault_proxy(ministack, FaultPlan(probabilities={fault: 1.0}, matching=r"^POST .*delete", maximum=2))
+    outcomes = _delete(proxy.server, work, versioning="Enabled" if is_versioned else "")
+    assert proxy.counts().injected == {str(fault): 2} or fault is not Fault.RESET_BEFORE
+    assert statuses(outcomes) == ["succeeded"] * len(NAMES)
+    assert list_all(ministack, bucket_name, SOURCE) == {}
+    assert len(list_all(ministack, bucket_name, TARGET)) == len(NAMES)
+    if is_versioned:
+        recorded = {work.keys[each["row"]]: [each["version_id"]] for each in outcomes}
+        assert recorded == _versions(ministack, bucket_name, SOURCE)
+
+
+def test_a_key_that_may_not_be_deleted_fails_alone(ministack: Server, bucket_name: str) -> None:
+    """One refused key does not stop the others (safety.md rule 18)."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:4]))
+    denied = f"arn:aws:s3:::{bucket_name}/{SOURCE}{NAMES[1]}"
+    policy = (
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:DeleteObject",'
+        f'"Resource":"{denied}"}}]}}'
+    )
+    ministack.boto3_client().put_bucket_policy(Bucket=bucket_name, Policy=policy)
+    outcomes = _delete(ministack, work)
+    assert codes(work, outcomes) == {SOURCE + NAMES[1]: "AccessDenied"}
+    assert statuses(outcomes).count("failed") == 1
+    assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + NAMES[1]}
+
+
+def test_the_stores_condition_keeps_what_changed_after_the_reading(ministack: Server, bucket_name: str) -> None:
+    """An object that is written between the reading and the request survives where the store honours conditions."""
+    assert gap("ministack", "delete-objects-etag") is None
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+
+    async def overwrite_before_sending(context: TaskContext) -> None:
+        send = context.source.delete_batch
+
+        async def late(*arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - passed on as it is
+            await asyncio.to_thread(put_all, ministack, bucket_name, {SOURCE + NAMES[1]: b"NEW.txt"})
+            return await send(*arguments, **settings)
+
+        context.source.delete_batch = late  # type: ignore[method-assign]
+
+    operation = DeleteOperation(mapping=copied(TARGET, bucket_name))
+    outcomes = run(ministack, operation, work, prepare=overwrite_before_sending)
+    assert codes(work, outcomes) == {SOURCE + NAMES[1]: "SourceChanged"}
+    assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + NAMES[1]}
+
+
+def test_a_stopped_chunk_sends_no_delete(ministack: Server, bucket_name: str) -> None:
+    """The signal is looked at right before the write, not only at the start (safety.md rule 21)."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+
+    async def stop_after_reading(context: TaskContext) -> None:
+        listing = context.target.list_objects
+
+        async def stop(*arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - passed on as it is
+            page = await listing(*arguments, **settings)
+            context.stop.request()
+            return page
+
+        context.target.list_objects = stop  # type: ignore[method-assign]
+
+    outcomes = run(ministack, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=stop_after_reading)
+    assert outcomes == []
+    assert len(list_all(ministack, bucket_name, SOURCE)) == 3
+
+
+def test_a_target_of_the_own_evidence_is_never_deleted(ministack: Server, bucket_name: str) -> None:
+    """A chain a/ -> a/a/ over equal bytes would else delete the copies themselves (safety.md rule 4)."""
+    ministack.boto3_client().create_bucket(Bucket=bucket_name)
+    put_all(ministack, bucket_name, {"a/x": b"1", "a/a/x": b"1", "a/a/a/x": b"1"})
+    work = pin(ministack, bucket_name, "a/", sizes=[1, 1, 1])
+    mapping = KeyMapping(target_bucket=bucket_name, strip_prefix="a/", add_prefix="a/a/")
+    work = replace(work, keys=work.keys[:3], rows=[1, 2])  # a/a/x -> a/a/a/x, a/x -> a/a/x
+    outcomes = run(ministack, VerifyOperation(mapping=mapping), work)
+    assert statuses(outcomes) == ["succeeded", "succeeded"]
+    deleting = replace(work, evidence=evidence_of(outcomes, 3))
+    deleted = run(ministack, DeleteOperation(mapping=mapping), deleting)
+    assert codes(work, deleted) == {"a/a/x": "NotProven"}
+    assert set(list_all(ministack, bucket_name)) == {"a/a/x", "a/a/a/x"}
+
+
+def test_listings_that_are_not_trusted_are_replaced_by_heads(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """With distrust every object is asked for by HEAD on both sides, and no listing is used."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES))
+    proxy = fault_proxy(ministack, FaultPlan())
+    outcomes = _delete(proxy.server, work, trust_listings=False)
+    assert codes(work, outcomes) == {}
+    counts = proxy.counts()
+    assert counts.asked["HeadObject"] == 2 * len(NAMES)
+    assert "ListObjectsV2" not in counts.asked
