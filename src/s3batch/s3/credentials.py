@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, InvalidConfigError
 from botocore.session import Session
 from botocore.utils import ensure_boolean
 
@@ -104,15 +104,20 @@ def _configured_endpoint(session: Session, scoped: Mapping[str, Any], environmen
     """Return the endpoint that environment or files name for S3, in AWS's order of precedence."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return None
-    services = session.full_config.get("services", {}).get(scoped.get("services", ""), {})
-    of_service = services.get("s3", {})
-    candidates = (
-        environment.get("AWS_ENDPOINT_URL_S3"),
-        environment.get("AWS_ENDPOINT_URL"),
-        of_service.get("endpoint_url") if isinstance(of_service, dict) else None,
-        scoped.get("endpoint_url"),
-    )
-    return next((str(candidate) for candidate in candidates if candidate), None)
+    named = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    return named or _services_section(session, scoped).get("endpoint_url") or scoped.get("endpoint_url")
+
+
+def _services_section(session: Session, scoped: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return what the profile's services section says for S3."""
+    name = scoped.get("services")
+    if not name:
+        return {}
+    section = session.full_config.get("services", {}).get(name)
+    if not section:
+        raise InvalidConfigError(error_msg=f"the profile names the services section {name!r}, which does not exist")
+    of_s3: Mapping[str, str] | str = section.get("s3", {})
+    return {} if isinstance(of_s3, str) else of_s3
 
 
 class CredentialSource:
