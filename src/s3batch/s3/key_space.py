@@ -150,7 +150,7 @@ class KeySpace:
             span, first = scale.spans[index], scale.firsts[index]
             within = (place - low) * scale.total * span // width - scale.starts[index] * span
             code_point = first + min(max(within // scale.weights[index], 0), span - 1)
-            if not _is_plain(code_point):
+            if not is_plain(code_point):
                 break
             text += chr(code_point)
             start, part, denominator, _ = scale.part_of(code_point)
@@ -165,7 +165,7 @@ class KeySpace:
         ``None``: there is no plain character to write it with.
         """
         cut = self._skip + depth
-        if not depth or not _is_plain(ord(text[cut - 1]) + 1):
+        if not depth or not is_plain(ord(text[cut - 1]) + 1):
             return None
         return text[: cut - 1] + chr(ord(text[cut - 1]) + 1)
 
@@ -216,6 +216,6 @@ def _cell_of(code_point: int) -> int:
     return code_point
 
 
-def _is_plain(code_point: int) -> bool:
+def is_plain(code_point: int) -> bool:
     """Tell whether a store can be trusted to take and echo a character in ``start-after``: no control, in XML."""
     return 0x20 <= code_point < 0x7F or any(code_point in block for block in _BLOCKS)  # noqa: PLR2004 - ASCII
