@@ -44,37 +44,3 @@ def test_moto_still_cannot_hold_line_feeds(moto: Server, bucket_name: str, key: 
     client.create_bucket(Bucket=bucket_name)
     with pytest.raises(ClientError, match="404"):
         client.put_object(Bucket=bucket_name, Key=key, Body=b"")
-
-
-@pytest.mark.needs("copy-source-if-match")
-def test_a_copy_of_a_changed_source_is_refused(s3_server: Server, bucket_name: str) -> None:
-    """The condition that keeps a changed source from being copied works, but for listed gaps."""
-    client = s3_server.boto3_client()
-    client.create_bucket(Bucket=bucket_name)
-    client.put_object(Bucket=bucket_name, Key="source", Body=b"changed")
-    source = {"Bucket": bucket_name, "Key": "source"}
-    with pytest.raises(ClientError, match="PreconditionFailed"):
-        client.copy_object(Bucket=bucket_name, Key="target", CopySource=source, CopySourceIfMatch='"other"')
-
-
-@pytest.mark.needs("delete-if-match")
-def test_a_delete_of_a_changed_object_is_refused(s3_server: Server, bucket_name: str) -> None:
-    """The condition that keeps a changed object from being deleted works, but for listed gaps."""
-    client = s3_server.boto3_client()
-    client.create_bucket(Bucket=bucket_name)
-    client.put_object(Bucket=bucket_name, Key="key", Body=b"changed")
-    with pytest.raises(ClientError, match="PreconditionFailed"):
-        client.delete_object(Bucket=bucket_name, Key="key", IfMatch='"other"')
-    client.head_object(Bucket=bucket_name, Key="key")
-
-
-@pytest.mark.needs("delete-objects-etag")
-def test_a_bulk_delete_of_a_changed_object_is_refused(s3_server: Server, bucket_name: str) -> None:
-    """The same condition, one per key of a DeleteObjects."""
-    client = s3_server.boto3_client()
-    client.create_bucket(Bucket=bucket_name)
-    client.put_object(Bucket=bucket_name, Key="key", Body=b"changed")
-    wanted = {"Objects": [{"Key": "key", "ETag": '"other"'}]}
-    answer = client.delete_objects(Bucket=bucket_name, Delete=wanted)
-    assert [error["Code"] for error in answer.get("Errors", [])] == ["PreconditionFailed"]
-    client.head_object(Bucket=bucket_name, Key="key")

@@ -79,10 +79,13 @@ local function unquoted(etag) return (etag:gsub('^"', ''):gsub('"$', '')) end
 
 -- nil when a request's conditions on the object at its key hold; otherwise the status and code of the refusal
 local function failed_condition(bucket, now)
-  if not bucket.honours then return nil end
   local v = ngx.var
-  if v.http_if_none_match == '*' and now then return 412, 'PreconditionFailed' end
-  local wanted = v.http_if_match
+  local none, wanted = v.http_if_none_match, v.http_if_match
+  -- nginx would judge its own answer by them too: 304 for a PUT with If-None-Match: *
+  if none then ngx.req.clear_header('If-None-Match') end
+  if wanted then ngx.req.clear_header('If-Match') end
+  if not bucket.honours then return nil end
+  if none == '*' and now then return 412, 'PreconditionFailed' end
   if wanted then
     if not now then return 404, 'NoSuchKey' end
     if wanted ~= '*' and unquoted(wanted) ~= now.etag then return 412, 'PreconditionFailed' end
