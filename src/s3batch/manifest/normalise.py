@@ -201,6 +201,8 @@ class _Sorter:
             "autoload_known_extensions": False,
         }
         with duckdb.connect(config=configuration) as connection:
+            # Standard output belongs to --json and to manifests; DuckDB would draw a bar there after two seconds.
+            connection.execute("SET enable_progress_bar = false")
             files = {"run": str(self._run), "spool": str(self._spool)}
             try:
                 yield from map(_as_entries, connection.sql(_SORTED, params=files).to_arrow_reader(BATCH_ENTRIES))

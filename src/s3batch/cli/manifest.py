@@ -1,0 +1,321 @@
+"""``s3batch manifest``: make a manifest from a listing, and show what a manifest holds.
+
+In: the command line. Out: a manifest or a summary; messages and progress go to standard error, so that standard output
+is the manifest or one JSON document and nothing else. Exit codes: 0; 2 for the command line; 4 refused; 5 the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import random
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from s3batch.config import Connection
+from s3batch.manifest.create import CreatedManifest, ManifestRequest, create_manifest
+from s3batch.manifest.filters import Filter
+from s3batch.manifest.formats import (
+    Findings,
+    KeyEncoding,
+    ManifestFormat,
+    ReadOptions,
+    TaskStatusFilter,
+    format_of_name,
+    parse_columns,
+)
+from s3batch.manifest.location import open_manifest
+from s3batch.manifest.statistics import ManifestStatistics, Ranked, Tally, manifest_statistics
+from s3batch.model.errors import UsageError
+from s3batch.model.objects import parse_s3_uri, require_exact_prefix
+from s3batch.report.charts import BarRow, bar_table, size_text, visible
+from s3batch.s3.client import S3Client, S3Reader
+
+_SHOWN_FOLDERS: Final = 20
+_UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_TELL_EVERY: Final = 20_000
+
+app = typer.Typer(help="Make and show manifests: lists of objects.", no_args_is_help=True, rich_markup_mode=None)
+
+EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", help="The store's address, as for AWS tools.")]
+Region = Annotated[str | None, typer.Option("--region", help="The region, as for AWS tools.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="The profile, as for AWS tools.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+@app.command()
+def create(
+    source: Annotated[str, typer.Argument(metavar="s3://BUCKET/PREFIX/", help="What to list.")],
+    *,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="URL", help="s3://... or a file; else standard output.")
+    ] = None,
+    format_: Annotated[
+        ManifestFormat | None, typer.Option("--format", help="By default as the output's name says, else CSV.")
+    ] = None,
+    columns: Annotated[str, typer.Option(help="Of a CSV: aws (Bucket,Key) or full (with size, ETag, ...).")] = "aws",
+    include: Annotated[list[str] | None, typer.Option(help="Keep keys that match this glob (repeatable).")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Drop keys that match this glob (repeatable).")] = None,
+    regex: Annotated[str | None, typer.Option(help="Keep keys in which this regular expression is found.")] = None,
+    min_size: Annotated[str | None, typer.Option(metavar="BYTES", help="At least so large; 10M means MiB.")] = None,
+    max_size: Annotated[str | None, typer.Option(metavar="BYTES", help="At most so large.")] = None,
+    modified_after: Annotated[str | None, typer.Option(metavar="TIME", help="Not older than this.")] = None,
+    modified_before: Annotated[str | None, typer.Option(metavar="TIME", help="Older than this.")] = None,
+    storage_class: Annotated[list[str] | None, typer.Option(help="Keep this storage class (repeatable).")] = None,
+    limit: Annotated[int | None, typer.Option(help="Take the first N in the order of keys.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Take N at random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the random choice, to repeat it.")] = None,
+    raw_prefix: Annotated[bool, typer.Option("--raw-prefix", help="The prefix need not end in '/'.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is at the output.")] = False,
+    as_json: AsJson = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Make a manifest from the listing of a prefix."""
+    if seed is None and sample is not None:
+        seed = random.SystemRandom().randrange(2**31)
+    request = _request(
+        source=source,
+        raw_prefix=raw_prefix,
+        output=output,
+        format_=format_,
+        columns=columns,
+        force=force,
+        as_json=as_json,
+        kept=Filter(
+            include=tuple(include or ()),
+            exclude=tuple(exclude or ()),
+            regex=regex,
+            min_size=_bytes(min_size),
+            max_size=_bytes(max_size),
+            modified_after_ms=_milliseconds(modified_after),
+            modified_before_ms=_milliseconds(modified_before),
+            storage_classes=tuple(storage_class or ()),
+            limit=limit,
+            sample=sample,
+            seed=seed or 0,
+        ),
+    )
+    connection = Connection(endpoint_url=endpoint_url, region=region, profile=profile)
+    created = asyncio.run(_create(connection, request))
+    _summarise(created, request, as_json=as_json)
+
+
+@app.command()
+def show(
+    url: Annotated[str, typer.Argument(metavar="URL", help="s3://... or a file.")],
+    *,
+    format_: Annotated[ManifestFormat | None, typer.Option("--format", help="By default as the content says.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Of a CSV, as AWS's Fields: Bucket,Key,Ignore.")] = None,
+    header: Annotated[bool | None, typer.Option("--header/--no-header", help="The first row names columns.")] = None,
+    key_encoding: Annotated[KeyEncoding, typer.Option(help="How keys are written in a CSV.")] = KeyEncoding.AUTO,
+    plus_is_space: Annotated[bool, typer.Option("--plus-is-space", help="In a CSV, '+' means a space.")] = False,
+    task_status: Annotated[
+        TaskStatusFilter, typer.Option(help="Of a completion report: which rows.")
+    ] = TaskStatusFilter.ALL,
+    as_json: AsJson = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Show what a manifest holds."""
+    options = ReadOptions(
+        format=format_,
+        columns=parse_columns(columns) if columns is not None else None,
+        has_header=header,
+        key_encoding=key_encoding,
+        plus_is_space=plus_is_space,
+        task_status=task_status,
+    )
+    connection = Connection(endpoint_url=endpoint_url, region=region, profile=profile)
+    statistics, findings = asyncio.run(_show(connection, url, options))
+    if as_json:
+        sys.stdout.write(json.dumps(_document(url, statistics, findings), ensure_ascii=False) + "\n")
+    else:
+        _print_statistics(Console(highlight=False), url, statistics, findings)
+
+
+def _request(
+    *,
+    source: str,
+    raw_prefix: bool,
+    output: str | None,
+    format_: ManifestFormat | None,
+    columns: str,
+    force: bool,
+    as_json: bool,
+    kept: Filter,
+) -> ManifestRequest:
+    if columns not in {"aws", "full"}:
+        raise UsageError(f"--columns {columns!r} is unknown.", code="InvalidColumns", way_out="Use aws or full.")
+    named, is_gzip = format_of_name(output) if output is not None else (None, False)
+    form = format_ or named or ManifestFormat.CSV
+    if output is None and (as_json or form is ManifestFormat.PARQUET):
+        wanted = "--json" if as_json else "--format parquet"
+        raise UsageError(f"{wanted} needs -o.", code="NoOutput", way_out="Say where the manifest is to be written.")
+    if form is ManifestFormat.PARQUET and is_gzip:
+        raise UsageError(
+            f"{output}: Parquet is compressed in itself.", code="InvalidOutput", way_out="Leave .gz out of the name."
+        )
+    return ManifestRequest(
+        source=require_exact_prefix(parse_s3_uri(source), raw=raw_prefix),
+        kept=kept,
+        target=output if output is not None else sys.stdout.buffer,
+        format=form,
+        is_gzip=is_gzip,
+        all_columns=columns == "full",
+        may_overwrite=force,
+    )
+
+
+async def _create(connection: Connection, request: ManifestRequest) -> CreatedManifest:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("listing")
+        told = 0
+
+        def tell(listed: int, kept: int) -> None:
+            nonlocal told
+            if listed - told >= _TELL_EVERY:
+                told = listed
+                progress.update(task, description=f"{listed:,} keys listed, {kept:,} kept")
+
+        async with await S3Client.open(connection) as client:
+            return await create_manifest(client, request, tell=tell)
+
+
+def _summarise(created: CreatedManifest, request: ManifestRequest, *, as_json: bool) -> None:
+    proof, kept = created.proof, request.kept
+    if as_json:
+        document = {
+            "output": request.target,
+            "format": request.format,
+            "entries": created.entries,
+            "bytes": created.bytes,
+            "listed": created.listed,
+            "pin": created.pin,
+            "seed": kept.seed if kept.sample is not None else None,
+            "requests": proof.requests if proof is not None else None,
+            "is_complete": proof is not None,
+        }
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    lines = [f"{created.entries:,} objects, {size_text(created.bytes)} ({created.listed:,} keys listed)"]
+    if isinstance(request.target, str):
+        lines[0] += f" written to {request.target}"
+    if kept.sample is not None:
+        lines.append(f"A random sample; --seed {kept.seed} repeats it.")
+    if proof is None:
+        lines.append("The limit was reached: the listing was not read to its end.")
+    elif proof.single_lane_reason is not None:
+        lines.append(f"Listed in one lane: {proof.single_lane_reason}.")
+    if created.duplicates:
+        lines.append(f"{created.duplicates:,} keys were listed twice, and are in the manifest once.")
+    sys.stderr.write("".join(f"{visible(line)}\n" for line in lines))
+
+
+async def _show(connection: Connection, url: str, options: ReadOptions) -> tuple[ManifestStatistics, Findings]:
+    async with await S3Reader.open(connection) as reader, open_manifest(reader, url, options=options) as manifest:
+        statistics = await asyncio.to_thread(manifest_statistics, manifest.batches())
+        return statistics, manifest.findings
+
+
+def _document(url: str, statistics: ManifestStatistics, findings: Findings) -> dict[str, Any]:
+    return {
+        "url": url,
+        "format": findings.format,
+        "entries": statistics.total.entries,
+        "bytes": statistics.total.bytes,
+        "entries_without_size": statistics.entries_without_size,
+        "entries_without_etag": statistics.entries_without_etag,
+        "largest": [{"uri": entry.uri, "size": entry.figure} for entry in statistics.largest],
+        "oldest": _moment(statistics.oldest),
+        "newest": _moment(statistics.newest),
+        "by_storage_class": _tallies(statistics.by_storage_class),
+        "shared_folder": statistics.shared_folder,
+        "by_folder": _tallies(statistics.by_folder),
+        "has_version_ids": bool(findings.has_version_ids),
+        "messages": list(findings.messages()),
+    }
+
+
+def _moment(entry: Ranked | None) -> dict[str, str] | None:
+    return None if entry is None else {"uri": entry.uri, "last_modified": _time_text(entry.figure)}
+
+
+def _tallies(tally_by_name: dict[str, Tally]) -> dict[str, dict[str, int]]:
+    return {name: dataclasses.asdict(tally) for name, tally in _by_bytes(tally_by_name)}
+
+
+def _by_bytes(tally_by_name: dict[str, Tally]) -> list[tuple[str, Tally]]:
+    return sorted(tally_by_name.items(), key=lambda pair: (-pair[1].bytes, -pair[1].entries, pair[0]))
+
+
+def _print_statistics(console: Console, url: str, statistics: ManifestStatistics, findings: Findings) -> None:
+    total = statistics.total
+    console.print(Text(f"{visible(url)}: {total.entries:,} objects, {size_text(total.bytes)} ({findings.format})"))
+    for message in findings.messages():
+        console.print(Text(f"Note: {visible(message)}"))
+    if statistics.entries_without_size:
+        console.print(Text(f"{statistics.entries_without_size:,} entries carry no size; bytes are of the others."))
+    for name, entry in (("oldest", statistics.oldest), ("newest", statistics.newest)):
+        if entry is not None:
+            console.print(Text(f"{name}   {_time_text(entry.figure)}  {visible(entry.uri)}"))
+    for entry in statistics.largest:
+        console.print(Text(f"largest  {size_text(entry.figure):>12}  {visible(entry.uri)}"))
+    if total.entries:
+        console.print()
+        console.print(bar_table("By storage class", _rows(_by_bytes(statistics.by_storage_class))))
+        console.print()
+        title = f"By folder below s3://{visible(statistics.shared_folder or '')}"
+        console.print(bar_table(title, _rows(_by_bytes(statistics.by_folder))))
+
+
+def _rows(pairs: Iterable[tuple[str, Tally]]) -> list[BarRow]:
+    """Return rows for the biggest, and one for all the rest."""
+    rows = [BarRow(name=name, entries=tally.entries, bytes=tally.bytes) for name, tally in pairs]
+    rest = rows[_SHOWN_FOLDERS:]
+    if not rest:
+        return rows
+    summed = BarRow(
+        name=f"({len(rest):,} more)", entries=sum(row.entries for row in rest), bytes=sum(row.bytes for row in rest)
+    )
+    return [*rows[:_SHOWN_FOLDERS], summed]
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    plain = text.strip().upper().removesuffix("B").removesuffix("I")
+    unit = plain[-1:] if plain[-1:].isalpha() else ""
+    digits = plain.removesuffix(unit)
+    if unit not in _UNITS or not (digits.isascii() and digits.isdecimal()):
+        raise UsageError(f"{text!r} is not a size.", code="InvalidSize", way_out="Write bytes, or 10K, 10M, 10G, 10T.")
+    return int(digits) * _UNITS[unit]
+
+
+def _milliseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is not a time.", code="InvalidTime", way_out="Write 2026-11-22 or 2026-11-22T21:00:00Z."
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def _time_text(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
