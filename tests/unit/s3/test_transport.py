@@ -248,6 +248,19 @@ def test_an_unknown_host_surely_sent_nothing() -> None:
     run(check)
 
 
+def test_host_names_are_resolved_without_holding_up_others(server: RawServer) -> None:
+    """Names are looked up in libcurl's threads; the addresses of both families are tried."""
+
+    async def check(transport: Transport) -> None:
+        by_name = server.url.replace("127.0.0.1", "localhost")
+        answers = await asyncio.gather(
+            *(get(transport, f"{address}/{number}") for number in range(100) for address in (by_name, server.url))
+        )
+        assert {answer.body for answer in answers} == {b"good"}
+
+    run(check)
+
+
 def test_a_connection_that_is_never_accepted_times_out_and_sent_nothing() -> None:
     """The time-out for connecting works apart from the request's own."""
     with socket.socket() as listener:
