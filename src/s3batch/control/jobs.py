@@ -38,6 +38,8 @@ def create_job(
     A job that takes another's manifest depends on that one.
     """
     depends_on = None if spec.source.is_retry else spec.source.job_id
+    if depends_on is not None:
+        _require_usable(store.get_job(depends_on))
     new = NewJob(
         id=make_id(),
         spec=spec,
@@ -47,6 +49,16 @@ def create_job(
         confirmation_required=confirmation_required,
     )
     return store.create_jobs([new], now_ms=now_ms)[0]
+
+
+def _require_usable(job: Job) -> None:
+    """Refuse to build on a job that ended before all its tasks had an outcome."""
+    if job.status in TERMINAL and job.status is not JobStatus.COMPLETE:
+        raise RefusedError(
+            f"Job {job.id} is {job.status}: not all of its tasks have an outcome to build on.",
+            code="JobStatus",
+            way_out=f"`s3batch jobs retry {job.id}` makes a new job of what did not succeed.",
+        )
 
 
 def pause(store: LedgerStore, jobs: Sequence[Job], *, actor: str, now_ms: int) -> list[Job]:
