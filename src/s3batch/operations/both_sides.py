@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s3batch.model.errors import S3BatchError
 from s3batch.model.job import KeyMapping
 from s3batch.operations.readings import Seen, confirm, key_before, look, look_closely, pick, target_keys_of
 from s3batch.operations.stop import boot_time_s
@@ -46,6 +47,10 @@ class BothSides:
             return None, None
         return self.target.etags[position], self.target.sizes[position]
 
+    def error_at(self, position: int) -> S3BatchError | None:
+        """Return why nothing is known about one of the sides, if so."""
+        return self.source.errors.get(position) or self.target.errors.get(position)
+
 
 async def read_both_sides(
     work: ChunkWork, context: TaskContext, mapping: KeyMapping | None, rows: Sequence[int], *, trust_listings: bool
@@ -58,7 +63,7 @@ async def read_both_sides(
     source_keys = pick(work.keys, rows)
     before = key_before(work, rows)
     reading_source = _read(context.source, work.bucket, source_keys, before, trust_listings=trust_listings)
-    bucket, target_keys, target = "", list[str](), Seen([], [])
+    bucket, target_keys, target = "", list[str](), Seen([], [], {})
     if mapping is None:
         source = await reading_source
     else:

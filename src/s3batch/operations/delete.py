@@ -176,8 +176,10 @@ class _Chunk:
         again: dict[int, Trouble] = {}
         gone: list[int] = []
         for position, (code, message) in refusals.items():
-            row = rows[position]
-            if code is Code.EVIDENCE_EXPIRED:
+            row, error = rows[position], sides.error_at(position)
+            if error is not None and code in _BY_LISTING:
+                self._fail_unread(row, error)  # not absent: unknown
+            elif code is Code.EVIDENCE_EXPIRED:
                 again[row] = Trouble(code=code, message=message)
             elif code is Code.ALREADY_GONE:
                 gone.append(position)

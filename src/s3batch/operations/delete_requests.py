@@ -243,7 +243,8 @@ def _trouble(code: str, message: str, *, status: int) -> Trouble:
     """Return what S3's code says about one key."""
     if code in _STATUS_BY_CODE:
         said = message or "The store says that the object is not the one that was pinned."
-        return Trouble(code=code, message=said, http_status=status or _STATUS_BY_CODE[code])
+        # A request that was delivered twice on the way is answered so the second time: the first may have done it.
+        return Trouble(code=code, message=said, http_status=status or _STATUS_BY_CODE[code], may_be_done=True)
     is_final = classify(status, code) is RetryClass.FINAL
     return Trouble(code=code, message=message, http_status=status or None, is_final=is_final, may_be_done=not is_final)
 

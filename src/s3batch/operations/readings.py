@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
+from s3batch.model.errors import S3BatchError
 from s3batch.model.job import KeyMapping
 from s3batch.operations.task import ChunkWork
 from s3batch.s3.lookup import Observed, head_all, look_up
@@ -23,6 +24,8 @@ class Seen(NamedTuple):
 
     etags: list[str | None]
     sizes: list[int]
+    errors: dict[int, S3BatchError]
+    """By position: why nothing is known there. Such a key has the ETag ``None`` too, and is *not* absent."""
 
 
 def pick(column: Sequence[T], rows: Sequence[int]) -> list[T]:
@@ -66,15 +69,22 @@ async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, po
     if not positions:
         return
     closely = await look_closely(reader, bucket, [keys[position] for position in positions])
-    for position, etag, size in zip(positions, closely.etags, closely.sizes, strict=True):
-        seen.etags[position] = etag
-        seen.sizes[position] = size
+    for place, position in enumerate(positions):
+        seen.etags[position] = closely.etags[place]
+        seen.sizes[position] = closely.sizes[place]
+        seen.errors.pop(position, None)
+        if place in closely.errors:
+            seen.errors[position] = closely.errors[place]
 
 
 def _seen(observed: Observed, unique: list[str], keys: list[str]) -> Seen:
     """Return the observation in the order of ``keys``."""
     if len(unique) == len(keys):
-        return Seen(list(observed.etags), list(observed.sizes))
+        return Seen(observed.etags, observed.sizes, dict(observed.errors))
     place_by_key = {key: place for place, key in enumerate(unique)}
     places = [place_by_key[key] for key in keys]
-    return Seen([observed.etags[place] for place in places], [observed.sizes[place] for place in places])
+    return Seen(
+        [observed.etags[place] for place in places],
+        [observed.sizes[place] for place in places],
+        {position: observed.errors[place] for position, place in enumerate(places) if place in observed.errors},
+    )

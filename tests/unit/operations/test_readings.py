@@ -1,0 +1,112 @@
+"""Rows, keys and ranges are picked so that nothing shifts: for any rows, mappings and versions of one key."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3batch.model.errors import InconsistentError
+from s3batch.model.job import KeyMapping
+from s3batch.operations.delete import DeleteOperation, find_own_targets
+from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.readings import key_before, pick, target_keys_of
+from s3batch.operations.stop import StopSignal
+from s3batch.operations.task import ChunkWork
+from tests.keys import keys
+
+
+def _work(names: list[str], rows: list[int], after: str | None = None) -> ChunkWork:
+    return ChunkWork(
+        bucket="b",
+        keys=names,
+        sizes=[1] * len(names),
+        etags=["e"] * len(names),
+        storage_classes=[None] * len(names),
+        version_ids=None,
+        rows=rows,
+        after=after,
+        is_first_attempt=True,
+    )
+
+
+@given(st.sets(st.integers(0, 30)))
+def test_picked_values_are_those_of_the_rows(rows: set[int]) -> None:
+    """A run without gaps, which is sliced, and any other rows give the same."""
+    column = [f"v{number}" for number in range(31)]
+    assert pick(column, sorted(rows)) == [column[row] for row in sorted(rows)]
+
+
+@given(st.lists(keys(), unique=True, min_size=1), st.text(max_size=4))
+def test_mapped_keys_keep_their_order(names: list[str], added: str) -> None:
+    """What is listed in order on one side is in order on the other."""
+    sources = sorted("x/" + name for name in names)
+    targets = target_keys_of(KeyMapping(target_bucket="t", strip_prefix="x/", add_prefix=added), sources)
+    assert targets == sorted(targets)
+    assert targets == [added + source.removeprefix("x/") for source in sources]
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=8), st.data())
+def test_a_range_begins_at_a_key_below_its_first(names: list[str], data: st.DataObject) -> None:
+    """Also where several versions of one key lie before it: start-after is exclusive (safety.md rule 12)."""
+    names.sort()
+    first = data.draw(st.integers(0, len(names) - 1))
+    before = key_before(_work(names, [first], after=""), [first])
+    assert before is not None
+    assert before < names[first]
+    assert not [name for name in names if before < name < names[first]]
+
+
+def test_own_targets_are_found_and_cost_nothing_elsewhere() -> None:
+    """A key that another row of the chunk maps to is its target (safety.md rule 4)."""
+    mapping = KeyMapping(target_bucket="b", strip_prefix="a/", add_prefix="a/a/")
+    work = _work(["a/a/x", "a/b", "a/x"], [0, 1, 2])
+    assert find_own_targets(work, mapping) == {"a/a/x"}
+    assert find_own_targets(work, KeyMapping(target_bucket="other", strip_prefix="a/", add_prefix="a/a/")) == set()
+    assert find_own_targets(work, KeyMapping(target_bucket="b", strip_prefix="a/", add_prefix="z/")) == set()
+    assert find_own_targets(work, KeyMapping(target_bucket="b", strip_prefix="a/", add_prefix="a/aa/")) == set()
+    assert find_own_targets(work, None) == set()
+
+
+def test_a_delete_that_the_plan_should_have_refused_is_refused() -> None:
+    """Without a mapping there is no copy to look at, and a suspended bucket may lose its null version (rule 17)."""
+    with pytest.raises(InconsistentError, match="mapping"):
+        DeleteOperation(mapping=None)
+    with pytest.raises(InconsistentError, match="Suspended"):
+        DeleteOperation(mapping=None, unverified=True, versioning="Suspended")
+
+
+def _signal() -> StopSignal:
+    stop = StopSignal()
+    stop.extend(60)
+    return stop
+
+
+def test_a_stop_breaks_off_what_is_waited_for_and_begins_nothing_more() -> None:
+    """A read ends at once; of many items those that were begun are finished."""
+
+    async def scenario() -> list[int]:
+        stop, done = _signal(), list[int]()
+
+        async def act(item: int) -> None:
+            done.append(item)
+            if item == 3:
+                stop.request()
+
+        await for_each(range(10), act, limit=1, stop=stop)
+        with pytest.raises(StoppedError):
+            await until_stopped(stop, asyncio.sleep(60))
+        return done
+
+    assert asyncio.run(scenario()) == [0, 1, 2, 3]
+
+
+def test_a_write_that_is_answered_within_the_grace_is_not_lost() -> None:
+    """The answer of a request that is on its way when the stop comes is still taken."""
+
+    async def scenario() -> str:
+        stop = _signal()
+        stop.request()
+        return await until_stopped(stop, asyncio.sleep(0.01, "answer"), grace_s=30)
+
+    assert asyncio.run(scenario()) == "answer"
