@@ -25,7 +25,15 @@ from typing import Self
 
 from s3batch.s3.answers import ListPage
 from s3batch.s3.listed_pages import MEMORY_BYTES, SPOOL_BYTES, ListedPage, Spool, page_to_batch
-from s3batch.s3.listing_ranges import END, KeyRange, OrderError, Tiling, require_ascending, require_prefix
+from s3batch.s3.listing_ranges import (
+    END,
+    FULL_PAGE_KEYS,
+    KeyRange,
+    OrderError,
+    Tiling,
+    require_ascending,
+    require_prefix,
+)
 from s3batch.s3.listing_requests import Lister, PageRequests, TokenChain
 
 DEFAULT_LANES = 32
@@ -80,15 +88,19 @@ class PrefixListing:
         spool_dir: Path | None = None,
         memory_bytes: int = MEMORY_BYTES,
         spool_bytes: int = SPOOL_BYTES,
+        full_page_keys: int = FULL_PAGE_KEYS,
     ) -> None:
-        """``spool_dir`` takes the pages that are ahead of their turn; ``None``: the system's folder for such."""
+        """``spool_dir`` takes the pages that are ahead of their turn; ``None``: the system's folder for such.
+
+        ``full_page_keys`` is what the reader asks for.
+        """
         self.proof: Proof | None = None
         self.keys_listed = 0
         """Keys seen so far in all lanes, for showing progress."""
         self._pages = PageRequests(reader, bucket, prefix)
         self._lanes = max(lanes, 1)
         self._spool = Spool(spool_dir, memory_bytes=memory_bytes, spool_bytes=spool_bytes)
-        self._tiling = Tiling(prefix)
+        self._tiling = Tiling(prefix, full_page_keys=full_page_keys)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
@@ -171,14 +183,17 @@ class PrefixListing:
             self._start_lane(key_range)
 
     async def _walk(self, key_range: KeyRange) -> None:
-        token, chain = None, TokenChain()
+        start, token, chain = key_range.start, None, TokenChain()
         while not key_range.is_done:
             await self._wait_for_room(key_range)
-            page = await self._pages.ask(start_after=None if token else key_range.start, token=token)
+            page = await self._pages.ask(start_after=start, token=token)
             inside = self._tiling.accept(key_range, page)
-            token = page.next_token
-            if not page.keys:
-                chain.add(token)  # keys that ascend are progress enough
+            if self._tiling.is_short(page):  # keys may be missing at its end, and its token would pass over them
+                start, token = page.keys[-1], None
+            else:
+                start, token = None, page.next_token
+                if not page.keys:
+                    chain.add(token)  # keys that ascend are progress enough
             self.keys_listed += inside
             if inside:
                 self._spool.put(key_range, page_to_batch(page, inside))

@@ -10,7 +10,8 @@ and an empty answer proves the half empty. ``end`` only ever shrinks, and only f
 The proof does not rest on the store's idea of ``start-after``. A range walks on until it has *seen* a key behind its
 end (or the end of the listing); that key must be the first key of the next range that has any. So the ranges form one
 unbroken chain of the store's own order, as one lane would have walked it. (juicefs#7489 tells of a store that lists in
-another order than bytes, and of prefixes lost by that in silence.)
+another order than bytes, and of prefixes lost by that in silence.) This takes for granted that a store lists from the
+place that ``start-after`` has in its own order, or leaves out what is not above it and lists the rest in byte order.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ first: a search by halves would need a probe for every few characters."""
 
 _RENEW_PAGES = 4
 """An estimate is corrected by subtraction for so many pages before it is worked out again."""
+
+FULL_PAGE_KEYS = 1000
+"""Keys on a page, unless a store gives fewer (ListObjectsV2 API reference, read 2026-11)."""
 
 END: Final = None
 """As a range's ``end``: the end of the prefix. As its ``next_key``: nothing is listed behind it."""
@@ -92,7 +96,7 @@ class Density:
 class Tiling:
     """The ranges of one prefix, in key order."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, *, full_page_keys: int = FULL_PAGE_KEYS) -> None:
         self.prefix = prefix
         self.first = KeyRange(start=None, end=END)
         self.live: list[KeyRange] = [self.first]
@@ -102,7 +106,7 @@ class Tiling:
         self.probes = 0
         self._space = KeySpace(prefix)
         self._nothing_behind: str | None = END
-        self._page_keys = 1000
+        self.page_keys = self._full_page_keys = full_page_keys
 
     # ------------------------------------------------------------------------------------------------ taking a page
 
@@ -125,8 +129,8 @@ class Tiling:
         require_prefix(keys, self.prefix)
         self._space.learn(keys[:: max(len(keys) // _SAMPLE, 1)])
         self._space.learn(keys[-1:])
-        if page.is_truncated and self.pages == 1:
-            self._page_keys = len(keys)
+        if page.is_truncated:
+            self.page_keys = len(keys) if self.pages == 1 else max(self.page_keys, len(keys))
         inside = len(keys) if key_range.end is None else bisect_right(keys, key_range.end)
         key_range.position = keys[-1]
         if inside:
@@ -136,6 +140,10 @@ class Tiling:
         elif not page.is_truncated:
             self._finish(key_range, END)
         return inside
+
+    def is_short(self, page: ListPage) -> bool:
+        """Tell whether a page has fewer keys than it should have, since more follow."""
+        return page.is_truncated and 0 < len(page.keys) < self._full_page_keys
 
     def _advance(self, key_range: KeyRange, keys: list[str], inside: int) -> None:
         key_range.keys += inside
@@ -168,7 +176,7 @@ class Tiling:
             return None
         for _ in range(3):  # a range that cannot be split leaves the choice to the next
             widest = self._widest()
-            if widest is None or widest.estimate < 2 * self._page_keys:
+            if widest is None or widest.estimate < 2 * self.page_keys:
                 return None
             middle = self._middle(widest)
             if middle is not None:
@@ -241,10 +249,10 @@ class Tiling:
 
         A page is under way, and is on the left in any case.
         """
-        left = (outlook.until_end - outlook.until_here + self._page_keys) / 2
+        left = (outlook.until_end - outlook.until_here + self.page_keys) / 2
         slack = 16 + left / math.sqrt(outlook.keys)
-        if slack < self._page_keys / 2:
-            return max(round(left / self._page_keys), 1) * self._page_keys - slack
+        if slack < self.page_keys / 2:
+            return max(round(left / self.page_keys), 1) * self.page_keys - slack
         return left
 
     def _is_inside(self, text: str | None, key_range: KeyRange) -> bool:

@@ -23,7 +23,9 @@ def listed(reader: Lister, prefix: str = "", *, lanes: int = 32) -> tuple[list[s
     """List to the end and return keys, pages and proof."""
 
     async def run() -> tuple[list[str], list[ListedPage], Proof]:
-        listing = PrefixListing(reader, "bucket", prefix, lanes=lanes)
+        listing = PrefixListing(
+            reader, "bucket", prefix, lanes=lanes, full_page_keys=getattr(reader, "page_keys", 1000)
+        )
         pages = [page async for page in listing]
         assert listing.proof is not None
         return [key for page in pages for key in keys_of(page)], pages, listing.proof
@@ -46,7 +48,7 @@ key_sets = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(keys=key_sets, page_keys=st.integers(1, 20), lanes=st.integers(1, 24), seed=st.integers())
 def test_every_key_is_listed_once_and_in_order(keys: set[str], page_keys: int, lanes: int, seed: int) -> None:
     """Any keys, pages, lanes and order of answers: the listing is the sorted set, and it was split without fault."""
@@ -58,7 +60,7 @@ def test_every_key_is_listed_once_and_in_order(keys: set[str], page_keys: int, l
     assert store.most_in_flight <= lanes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(keys=key_sets, prefix=st.sampled_from(["a", "b/", "0", "00", "é", "\n"]), seed=st.integers())
 def test_nothing_outside_the_prefix_is_listed(keys: set[str], prefix: str, seed: int) -> None:
     """Keys before and behind the prefix stay out; the key equal to the prefix is an entry."""
@@ -66,7 +68,7 @@ def test_nothing_outside_the_prefix_is_listed(keys: set[str], prefix: str, seed:
     assert found == sorted(key for key in keys | {prefix} if key.startswith(prefix))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(keys=key_sets, fleeting=key_sets, page_keys=st.integers(1, 12), lanes=st.integers(2, 24), seed=st.integers())
 def test_keys_that_stay_are_listed_while_others_come_and_go(
     keys: set[str], fleeting: set[str], page_keys: int, lanes: int, seed: int
@@ -98,7 +100,7 @@ def folders_first(key: str) -> tuple[str, ...]:
     return tuple(key.split("/"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     keys=st.one_of(key_sets, st.sets(st.text(alphabet="a!-/0", min_size=1, max_size=5), max_size=150)),
     order=st.sampled_from([utf16, folders_first, str.casefold, lambda key: key[::-1], lambda key: (len(key), key)]),
@@ -121,7 +123,7 @@ def test_no_key_is_lost_when_a_store_lists_in_another_order(
         assert not pages[-1].is_sorted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(keys=key_sets, page_keys=st.integers(1, 12), lanes=st.integers(2, 24), seed=st.integers())
 def test_a_store_that_ignores_start_after_is_listed_in_one_lane(
     keys: set[str], page_keys: int, lanes: int, seed: int
@@ -144,6 +146,23 @@ def test_ignored_start_after_is_noticed_before_anything_is_given_out() -> None:
     assert all(page.is_sorted for page in pages)
     assert proof.single_lane_reason is not None
     assert proof.single_lane_reason.startswith("asked for keys behind")
+
+
+@settings(max_examples=50, deadline=None)
+@given(count=st.integers(0, 3000), lanes=st.integers(1, 24), share=st.floats(0, 0.5), seed=st.integers())
+def test_pages_that_lack_their_last_keys_lose_none(count: int, lanes: int, share: float, seed: int) -> None:
+    """A truncated page is cut short and its token goes on behind what was cut: the walk goes on behind what it saw."""
+
+    class Cutting(ListingModel):
+        def page(self, prefix: str, start_after: str | None, token: str | None) -> ListPage:
+            page = super().page(prefix, start_after, token)
+            if not page.is_truncated or self.random.random() >= share:
+                return page
+            return page_of(page.keys[: len(page.keys) // 2], is_truncated=True, next_token=page.next_token)
+
+    keys = [f"{number:06}" for number in range(count)]
+    found, _, _ = listed(Cutting(keys, page_keys=20, seed=seed), lanes=lanes)
+    assert found == keys
 
 
 @pytest.mark.parametrize("count", [0, 1, 10])

@@ -71,7 +71,7 @@ pool = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(there=pool, wanted=pool, page_keys=st.integers(1, 40), seed=st.integers(), ignores=st.booleans())
 def test_every_key_is_seen_as_it_is(
     there: set[str], wanted: set[str], page_keys: int, seed: int, *, ignores: bool
@@ -87,7 +87,7 @@ def test_every_key_is_seen_as_it_is(
     assert not observed.errors
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(there=pool, page_keys=st.integers(1, 40), cut=st.integers(1, 200))
 def test_a_chunk_may_begin_where_the_one_before_ended(there: set[str], page_keys: int, cut: int) -> None:
     """``after`` is exclusive and changes nothing but the place where the listing begins."""
