@@ -88,6 +88,25 @@ def sqlite_engine(path: Path) -> Engine:
     return engine
 
 
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """Keep what the block writes, or on an error nothing of it, while the transaction around it goes on.
+
+    Where the database itself was unavailable it has rolled back the whole transaction, so there is no savepoint left to
+    go back to (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction", read 2026-11).
+    """
+    savepoint = connection.begin_nested()
+    try:
+        with translated_errors():
+            yield
+    except UnavailableError:
+        raise
+    except BaseException:
+        savepoint.rollback()
+        raise
+    savepoint.commit()
+
+
 class LedgerPort:
     """Transactions on one ledger. With ``connection`` given, every write joins that connection's open transaction."""
 
@@ -110,7 +129,7 @@ class LedgerPort:
     def _write(self) -> Iterator[Connection]:
         """Give a connection whose changes become durable together at the end, or not at all on an error."""
         if self._joined is not None:
-            with translated_errors(), self._joined.begin_nested():
+            with translated_errors(), _savepoint(self._joined):
                 yield self._joined
             return
         with translated_errors(), self._writing_engine.begin() as connection:

@@ -52,6 +52,8 @@ def change_status(connection: Connection, job: Job, change: StatusChange, *, now
         "failure_code": change.failure_code or job.failure_code,
         "failure_reason": change.failure_reason or job.failure_reason,
     }
+    if change.to is JobStatus.SUSPENDED and job.wanted is Wanted.PAUSE:
+        values["wanted"] = None  # it runs nothing now, and its confirmation says when it shall
     if ended:
         values |= {"ended_at_ms": now_ms, "wanted": None, "progress_json": None}
     connection.execute(update(schema.job).where(schema.job.c.id == job.id).values(values))

@@ -18,7 +18,7 @@ from tests.unit.ledger.ledgers import LEASE_MS, PlannedChunk, WrittenSegment, ac
 
 
 def test_a_job_has_one_runner_at_a_time(ledger: LedgerStore) -> None:
-    """A live lease keeps others away, its own holder may take it again, an expired one is free; each has a new epoch."""
+    """A live lease keeps others away, its holder may take it again, an expired one is free; each is a new epoch."""
     ledger.create_jobs([new_job()], now_ms=0)
 
     def acquire(runner_id: str, now_ms: int, *, force: bool = False) -> int | None:
