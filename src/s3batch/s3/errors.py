@@ -18,6 +18,7 @@ TransportKind = Literal["connect", "timeout", "closed", "tls", "cancelled", "oth
 
 NO_SUCH_KEY = "NoSuchKey"
 NO_SUCH_BUCKET = "NoSuchBucket"
+NO_SUCH_UPLOAD = "NoSuchUpload"
 NOT_IMPLEMENTED = "NotImplemented"
 PRECONDITION_FAILED = "PreconditionFailed"
 INVALID_ANSWER = "InvalidAnswer"

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from s3batch.s3.answers import CopyResult, PartResult, PutResult
 from s3batch.s3.copy_plan import copy_source
-from s3batch.s3.errors import EMPTY_ANSWER, S3RefusedError
+from s3batch.s3.errors import EMPTY_ANSWER, NO_SUCH_KEY, NO_SUCH_UPLOAD, S3RefusedError
 from s3batch.s3.object_headers import conditions
 from s3batch.s3.reader import S3Reader
 from s3batch.s3.sender import Call, Repeat, require_key
@@ -139,7 +139,7 @@ class MultipartCalls(S3Reader):
         try:
             await self._sender.send(call, lambda _: None)
         except S3RefusedError as error:
-            if error.code != "NoSuchUpload":
+            if error.code not in {NO_SUCH_UPLOAD, NO_SUCH_KEY}:
                 raise
 
     async def _result_of(self, call: Call, tag: str) -> CopyResult:

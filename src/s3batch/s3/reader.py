@@ -26,10 +26,10 @@ from s3batch.s3.answers import (
     VersionsPage,
 )
 from s3batch.s3.credentials import CredentialSource, StoreSettings, make_session, read_settings
-from s3batch.s3.errors import NOT_IMPLEMENTED, S3RefusedError, TransportError
+from s3batch.s3.errors import NO_SUCH_KEY, NO_SUCH_UPLOAD, NOT_IMPLEMENTED, S3RefusedError, TransportError
 from s3batch.s3.network_environment import proxy_from_environment
 from s3batch.s3.object_headers import conditions, object_head
-from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, backoff_s, classify_transport
+from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, classify_transport
 from s3batch.s3.sender import READ_METHODS, Call, Sender
 from s3batch.s3.throttle import Throttle
 from s3batch.s3.transport import RawResponse, Transport
@@ -246,7 +246,7 @@ class S3Reader:
                     raise
             if offset and offset >= head.size:
                 return
-            await asyncio.sleep(backoff_s(fruitless + 1, RetryClass.TRANSPORT, 0.5))
+            await self._sender.back_off(fruitless + 1, RetryClass.TRANSPORT)
 
     async def list_objects(
         self,
@@ -375,7 +375,12 @@ class S3Reader:
         if part_number_marker is not None:
             query.append(("part-number-marker", str(part_number_marker)))
         call = self._call("ListParts", "GET", bucket, key, query=query)
-        return await self._sender.send(call, lambda response: parse_parts_page(response.body))
+        try:
+            return await self._sender.send(call, lambda response: parse_parts_page(response.body))
+        except S3RefusedError as error:
+            if error.code == NO_SUCH_KEY:  # Ceph RGW 16.2's word for it
+                error.code = NO_SUCH_UPLOAD
+            raise
 
     def _call(
         self,

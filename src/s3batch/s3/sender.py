@@ -123,8 +123,10 @@ class Sender:
         credentials: CredentialSource,
         clock: Callable[[], float],
         methods: frozenset[str] | None,
+        random_unit: Callable[[], float] = random.random,
     ) -> None:
         """Take the parts; ``methods`` are the only ones that may be sent (``None``: all)."""
+        self.random_unit = random_unit
         self.transport = transport
         self.throttle = throttle
         self.addresses = addresses
@@ -198,6 +200,10 @@ class Sender:
             else:
                 await self._after_error(call, response, history, credentials)
 
+    async def back_off(self, attempt: int, retry_class: RetryClass) -> None:
+        """Wait before the next attempt, with full jitter."""
+        await asyncio.sleep(backoff_s(attempt, retry_class, self.random_unit()))
+
     async def _after_silence(self, call: Call, error: TransportError, history: _History) -> None:
         """Return when the call shall be sent again after a transport error, else raise it."""
         retry_class = classify_transport(error)
@@ -207,7 +213,7 @@ class Sender:
                 raise error
         if not history.count(retry_class):
             raise error
-        await asyncio.sleep(backoff_s(history.attempts[retry_class], retry_class, random.random()))  # noqa: S311
+        await self.back_off(history.attempts[retry_class], retry_class)
 
     async def _after_error(
         self, call: Call, response: RawResponse, history: _History, credentials: Credentials
@@ -232,7 +238,7 @@ class Sender:
             raise failure
         if retry_class is RetryClass.CREDENTIALS and not await self.credentials.renew(credentials):
             raise failure
-        await asyncio.sleep(backoff_s(history.attempts[retry_class], retry_class, random.random()))  # noqa: S311
+        await self.back_off(history.attempts[retry_class], retry_class)
 
     def url_and_headers(self, call: Call, credentials: Credentials) -> tuple[str, list[bytes]]:
         """Return where one attempt goes and its signed header lines."""

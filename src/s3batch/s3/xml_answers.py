@@ -306,7 +306,8 @@ def parse_tagging(body: bytes) -> tuple[tuple[str, str], ...]:
 
 def parse_versioning(body: bytes) -> str:
     """Return a bucket's versioning: ``Enabled``, ``Suspended`` or nothing."""
-    return _root(body, "VersioningConfiguration").value("Status").strip()
+    # the second name is moto's
+    return _root(body, "VersioningConfiguration", "GetBucketVersioningResponse").value("Status").strip()
 
 
 def checksums_in_headers(headers: Mapping[str, str]) -> dict[str, str]:
