@@ -342,6 +342,18 @@ def test_a_store_that_fails_ends_in_outcomes_not_in_deletes(
     assert len(list_all(ministack, bucket_name, SOURCE)) == 3
 
 
+def test_a_listing_that_lags_costs_heads_and_calls_nothing_gone(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """Objects that listings of both sides hide are confirmed by HEAD and deleted as the others (safety.md rule 12)."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES))
+    proxy = fault_proxy(ministack, FaultPlan(probabilities={Fault.SHORT_LISTING: 1.0}))
+    outcomes = _delete(proxy.server, work)
+    assert codes(work, outcomes) == {}
+    assert proxy.counts().asked["HeadObject"] == len(NAMES)  # half of the rows, on both sides
+    assert list_all(ministack, bucket_name, SOURCE) == {}
+
+
 @pytest.mark.parametrize("unverified", [False, True])
 def test_what_could_not_be_read_is_not_called_gone(
     ministack: Server,

@@ -76,6 +76,8 @@ class DeleteOperation:
         rows = work.rows
         if not rows or context.stop.is_set:
             return
+        if work.version_ids is not None:
+            raise _bug("the manifest names versions, whose delete would be permanent")
         chunk = _Chunk(operation=self, work=work, context=context)
         batches = [rows[first : first + BATCH_ROWS] for first in range(0, len(rows), BATCH_ROWS)]
         await for_each(batches, chunk.delete, limit=min(BATCHES_AT_ONCE, len(batches)), stop=context.stop)
