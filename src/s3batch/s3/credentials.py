@@ -11,7 +11,6 @@ The order in which an endpoint is found is AWS's ("Service-specific endpoints", 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -231,8 +230,3 @@ def _load(make: MakeSession) -> tuple[Any, Any]:
     if frozen is None or not frozen.access_key or not frozen.secret_key:
         raise RefusedError("No credentials were found.", code="NoCredentials", way_out=_NO_CREDENTIALS_WAY_OUT)
     return live, frozen
-
-
-def process_environment() -> Mapping[str, str]:
-    """Return this process's environment; read here and nowhere else in the S3 package."""
-    return os.environ

@@ -183,6 +183,7 @@ class MultipartCalls(S3Reader):
         fresh: bool = False,
         late: bool = False,
         repeat: Repeat = Repeat.ALWAYS,
+        patience: float = 1.0,
     ) -> Call:
         size = 0 if body is None else len(body)
         return Call(
@@ -194,7 +195,7 @@ class MultipartCalls(S3Reader):
             headers=headers or {},
             body=body,
             # what answers late is what works long: copies and completions
-            timeout_s=(COPY_TIMEOUT_S if late else self._read_timeout_s) + size / SLOWEST_BODY_BYTES_PER_S,
+            timeout_s=(COPY_TIMEOUT_S if late else self._read_timeout_s * patience) + size / SLOWEST_BODY_BYTES_PER_S,
             repeat=repeat,
             fresh=fresh,
             may_fail_late=late,

@@ -7,8 +7,6 @@ any time. Hot paths (copies by the hundred thousand) do not come through here: s
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
@@ -16,7 +14,6 @@ from typing import Self
 
 from s3batch.config import Connection
 from s3batch.model.errors import RefusedError
-from s3batch.s3.addressing import AddressBook, aws_endpoint_rules
 from s3batch.s3.answers import (
     ListPage,
     ObjectAttributes,
@@ -25,10 +22,9 @@ from s3batch.s3.answers import (
     UploadsPage,
     VersionsPage,
 )
-from s3batch.s3.credentials import CredentialSource, StoreSettings, make_session, read_settings
 from s3batch.s3.errors import NO_SUCH_KEY, NO_SUCH_UPLOAD, NOT_IMPLEMENTED, S3RefusedError, TransportError
-from s3batch.s3.network_environment import proxy_from_environment
 from s3batch.s3.object_headers import conditions, object_head
+from s3batch.s3.opening import open_sender
 from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, classify_transport
 from s3batch.s3.sender import READ_METHODS, Call, Sender
 from s3batch.s3.throttle import Throttle
@@ -76,40 +72,7 @@ class S3Reader:
             RefusedError: code ``NoCredentials`` or ``InvalidConfiguration``.
             UsageError: the endpoint, the addressing style or the CA bundle cannot be used.
         """
-        settings = await asyncio.to_thread(_settings_of, connection)
-        credentials = CredentialSource(lambda: make_session(connection.profile), clock=clock)
-        await credentials.load()
-        rules = aws_endpoint_rules(
-            force_path_style=settings.addressing == "path",
-            use_fips=settings.use_fips,
-            use_dualstack=settings.use_dualstack,
-        )
-        addresses = AddressBook(
-            endpoint_url=settings.endpoint_url,
-            region=settings.region,
-            addressing=settings.addressing,
-            aws_endpoints=rules,
-        )
-        loop = asyncio.get_running_loop()
-        transport = Transport(
-            loop,
-            max_in_flight=connection.concurrency,
-            connect_timeout_s=connection.connect_timeout_s,
-            ca_bundle=settings.ca_bundle,
-            verify_tls=connection.verify_tls,
-            proxy=proxy_from_environment(),
-        )
-        throttle = Throttle(
-            loop, maximum=connection.concurrency, max_rate_per_s=connection.max_rate, clock=time.monotonic
-        )
-        sender = Sender(
-            transport=transport,
-            throttle=throttle,
-            addresses=addresses,
-            credentials=credentials,
-            clock=clock,
-            methods=cls._methods,
-        )
+        sender = await open_sender(connection, clock=clock, methods=cls._methods)
         return cls(sender, read_timeout_s=connection.read_timeout_s)
 
     async def close(self) -> None:
@@ -402,10 +365,6 @@ class S3Reader:
             headers=headers or {},
             timeout_s=self._read_timeout_s,
         )
-
-
-def _settings_of(connection: Connection) -> StoreSettings:
-    return read_settings(make_session(connection.profile), connection, os.environ)
 
 
 def _attributes(response: RawResponse) -> ObjectAttributes | None:

@@ -29,6 +29,8 @@ class RetryClass(StrEnum):
     """This machine's clock is off: correct the offset and sign again."""
     CREDENTIALS = "credentials"
     """The session ended: renew the credentials and sign again."""
+    REGION = "region"
+    """The bucket is elsewhere: the client learns where, and signs again; otherwise final."""
     FINAL = "final"
     """The same request gets the same answer."""
 
@@ -40,6 +42,7 @@ MAX_ATTEMPTS: dict[RetryClass, int] = {
     RetryClass.TRANSPORT: 5,
     RetryClass.CLOCK: 2,
     RetryClass.CREDENTIALS: 2,
+    RetryClass.REGION: 1,
     RetryClass.FINAL: 1,
 }
 """Attempts of one call that may fail in this way. Throttling gets many: S3 takes minutes to split a busy partition."""
@@ -67,6 +70,9 @@ _CONFLICT_CODES = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _TRANSPORT_CODES = frozenset({"IncompleteBody", "RequestTimeout"})
 _CLOCK_CODES = frozenset({"RequestTimeTooSkewed"})
 _CREDENTIAL_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_REGION_CODES = frozenset(
+    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
+)
 
 _CLASS_BY_CODE: dict[str, RetryClass] = {
     **dict.fromkeys(_THROTTLE_CODES, RetryClass.THROTTLE),
@@ -75,6 +81,7 @@ _CLASS_BY_CODE: dict[str, RetryClass] = {
     **dict.fromkeys(_TRANSPORT_CODES, RetryClass.TRANSPORT),
     **dict.fromkeys(_CLOCK_CODES, RetryClass.CLOCK),
     **dict.fromkeys(_CREDENTIAL_CODES, RetryClass.CREDENTIALS),
+    **dict.fromkeys(_REGION_CODES, RetryClass.REGION),
 }
 _CLASS_BY_STATUS: dict[int, RetryClass] = {
     408: RetryClass.TRANSPORT,
@@ -94,6 +101,7 @@ _FIRST_WAIT_S: dict[RetryClass, float] = {
     RetryClass.TRANSPORT: 0.25,
     RetryClass.CLOCK: 0.0,
     RetryClass.CREDENTIALS: 0.0,
+    RetryClass.REGION: 0.0,
     RetryClass.FINAL: 0.0,
 }
 ANSWER_TOO_LARGE = 63

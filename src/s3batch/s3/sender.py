@@ -54,9 +54,6 @@ _FIRST_FAILURE = 300
 _REDIRECTS = frozenset({301, 307, 308})
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
-_WRONG_REGION_CODES = frozenset(
-    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
-)
 
 
 class Repeat(StrEnum):
@@ -293,9 +290,13 @@ class Sender:
 
     def _correct_region(self, call: Call, response: RawResponse, answer: ErrorAnswer) -> bool:
         """Learn where the bucket is from an answer that sends us away; tell whether to send again."""
-        if response.status not in _REDIRECTS and not (
-            response.status == _BAD_REQUEST and (answer.code in _WRONG_REGION_CODES or call.method == "HEAD")
-        ):
+        # of a HEAD only the status and perhaps the region's header tell
+        is_sent_away = (
+            response.status in _REDIRECTS
+            or classify(response.status, answer.code) is RetryClass.REGION
+            or (response.status == _BAD_REQUEST and call.method == "HEAD")
+        )
+        if not is_sent_away:
             return False
         region = response.headers.get("x-amz-bucket-region") or answer.region
         return bool(region) and self.addresses.correct_region(call.bucket, region)

@@ -48,6 +48,9 @@ from s3batch.s3.xml_bodies import delete_body, tagging_body
 MAX_DELETE_KEYS = 1000
 """Keys of one DeleteObjects (API reference, read 2026-11); some stores take more and do as they like with them."""
 
+DELETE_PATIENCE = 5.0
+"""DeleteObjects may take so many times the usual read time-out: small stores delete 1,000 keys one by one."""
+
 _MALFORMED_XML = "MalformedXML"
 
 
@@ -270,6 +273,7 @@ class S3Client(MultipartCalls):
             body=body,
             fresh=not is_repeatable,
             repeat=Repeat.ALWAYS if is_repeatable else Repeat.UNLESS_AMBIGUOUS,
+            patience=DELETE_PATIENCE,
         )
         return await self._sender.send(call, lambda response: parse_delete_batch(response.body, keys, version_ids))
 

@@ -104,7 +104,7 @@ def error_from_answer(
 ) -> S3Error:
     """Return the exception for an error answer, in the family of its retry class."""
     retry_class = classify(status, answer.code)
-    family = S3RefusedError if retry_class is RetryClass.FINAL else S3UnavailableError
+    family = S3RefusedError if retry_class in {RetryClass.FINAL, RetryClass.REGION} else S3UnavailableError
     tail = f": {answer.message}" if answer.message else "."
     return family(
         f"{what}: {status} {answer.code}{tail}",

@@ -35,6 +35,8 @@ from s3batch.s3.retry import (
         (400, "RequestTimeout", RetryClass.TRANSPORT),
         (403, "RequestTimeTooSkewed", RetryClass.CLOCK),
         (400, "ExpiredToken", RetryClass.CREDENTIALS),
+        (301, "PermanentRedirect", RetryClass.REGION),
+        (400, "AuthorizationHeaderMalformed", RetryClass.REGION),
         (403, "AccessDenied", RetryClass.FINAL),
         (404, "NoSuchKey", RetryClass.FINAL),
         (412, "PreconditionFailed", RetryClass.FINAL),
