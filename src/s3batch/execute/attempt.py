@@ -41,7 +41,7 @@ class AttemptOrder:
     """The file to hold a shared lock on for as long as the attempt runs."""
     job_started_at_ms: int
     versioning: str = ""
-    """Of the source bucket: ``Enabled`` or empty; what a delete leaves behind depends on it."""
+    """Of the bucket that is written: ``Enabled`` or empty; what a delete leaves behind depends on it."""
     recorded: Sequence[SegmentRef] = ()
     """This chunk's accepted segments: their rows are done."""
     evidence: Sequence[SegmentRef] = ()

@@ -138,7 +138,9 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
     """Return the operation that a specification asks for."""
     match spec.operation:
         case Operation.COPY:
-            return CopyOperation(mapping=_required(spec.mapping), options=spec.copy)
+            return CopyOperation(
+                mapping=_required(spec.mapping), options=spec.copy, is_versioned=versioning == "Enabled"
+            )
         case Operation.VERIFY:
             return VerifyOperation(mapping=_required(spec.mapping), level=spec.verify.level)
         case Operation.DELETE:

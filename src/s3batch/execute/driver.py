@@ -34,6 +34,7 @@ from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
 from s3batch.model.job import Connection, JobSpec, Operation
 from s3batch.model.status import JobStatus
+from s3batch.s3.errors import S3RefusedError
 
 _WATCH_INTERVAL_S = 0.25
 _PROGRESS_INTERVAL_S = 0.5
@@ -108,6 +109,10 @@ class JobDriver:
         except S3BatchError as error:
             log.exception("the job could not be driven on", code=error.code)
             await self._fail_from_anywhere(Failure(code=error.code, reason=str(error), family=error.family))
+        except Exception as error:
+            log.exception("the job met a bug")
+            reason = f"{type(error).__name__}: {error}. The runner's log has the details."
+            await self._fail_from_anywhere(Failure(code="InternalError", reason=reason, family="inconsistent"))
         finally:
             renewing.cancel()
             for attempt in tuple(self._in_flight):
@@ -227,8 +232,7 @@ class JobDriver:
         services = self._services
         spans = key_spans(_required(job.manifest_path))
         self._started_at_ms = await self._first_start(spans[0].bucket if spans else "")
-        if self._spec.operation is Operation.DELETE and spans:
-            self._versioning = await bucket_versioning(self._spec.connection, spans[0].bucket)
+        self._versioning = await self._versioning_of_written_bucket(spans[0].bucket if spans else "")
         self._is_placing = True
         self._wake()
         last_told_s = began_s = asyncio.get_running_loop().time()
@@ -251,6 +255,7 @@ class JobDriver:
             after = self._next_status(job)
             self._wake()
         self._is_placing = False
+        await self._save_progress({})  # and the time that the job was active
         if after in (JobStatus.COMPLETING, JobStatus.READY):  # from these on no chunk runs
             await self._drain()
             await self._to(JobStatus.ACTIVE, after)
@@ -258,6 +263,18 @@ class JobDriver:
             await self._to(JobStatus.ACTIVE, after, reason=self._reason_of(after), failure=self._failure)
             await self._drain()
         return True
+
+    async def _versioning_of_written_bucket(self, source_bucket: str) -> str:
+        """Return what the answers will tell of versions; a delete must know, a copy looks for them when in doubt."""
+        spec = self._spec
+        if spec.operation is Operation.DELETE:
+            return await bucket_versioning(spec.connection, source_bucket)
+        if spec.operation is Operation.VERIFY or spec.mapping is None:
+            return ""
+        try:
+            return await bucket_versioning(spec.connection, spec.mapping.target_bucket)
+        except S3RefusedError:
+            return "Enabled"
 
     def _next_status(self, job: Job) -> JobStatus | None:
         if self._failure is not None:
@@ -323,6 +340,9 @@ class JobDriver:
                 await self._accept(attempt, AttemptResult.from_payload(event.result))
         except S3BatchError as error:
             self._failure = Failure(code=error.code, reason=str(error), family=error.family)
+        except Exception as error:
+            self._services.log.exception("an attempt's end met a bug", job=self.job_id)
+            self._failure = Failure(code="InternalError", reason=repr(error), family="inconsistent")
         finally:
             self._in_flight.pop(attempt, None)
             self._changed.set()

@@ -59,7 +59,9 @@ def _is_bare(table: pa.Table) -> bool:
 async def _pinned(reader: S3Reader, bucket: str, table: pa.Table) -> pa.Table:
     if table.column("version_id").null_count < table.num_rows:
         return await _pinned_versions(reader, bucket, table)
-    seen = await look_up(reader, bucket, table.column("key").to_pylist())
+    seen = await look_up(reader, bucket, cast("list[str]", table.column("key").to_pylist()))
+    if seen.errors:
+        raise next(iter(seen.errors.values()))
     is_there = [etag is not None for etag in seen.etags]
     times = [text if found else None for text, found in zip(seen.last_modified, is_there, strict=True)]
     return _completed(

@@ -60,6 +60,7 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
     duplicates = 0
     if spec.source.job_id is not None and not spec.source.is_retry:
         path = Path(_manifest_of(spec.source.job_id, services))
+        _check_predecessor(spec, services.store.get_job(spec.source.job_id))
     else:
         path = folder.manifest
         async with await S3Reader.open(spec.connection) as reader:
@@ -112,6 +113,18 @@ def _manifest_of(job_id: str, services: RunnerServices) -> str:
             way_out=f"`s3batch jobs show {job_id}` tells what became of it.",
         )
     return path
+
+
+def _check_predecessor(spec: JobSpec, before: Job) -> None:
+    """Refuse a delete whose evidence would be about other targets than those it names."""
+    if spec.operation is not Operation.DELETE or spec.delete.unverified:
+        return
+    if before.operation is not Operation.VERIFY or before.spec.mapping != spec.mapping:
+        raise RefusedError(
+            f"Job {before.id} is no verify job of this mapping, so it proves nothing about these deletes.",
+            code="NotProven",
+            way_out="Name the verify job: `s3batch delete --job VERIFY_JOB`.",
+        )
 
 
 async def _gather_entries(job: Job, services: RunnerServices, reader: S3Reader, path: Path, tell: Tell) -> Normalised:

@@ -80,6 +80,8 @@ class Runner:
             asyncio.create_task(self._share_room()),
             asyncio.create_task(self._beat()),
         ]
+        for helper in helpers:
+            helper.add_done_callback(self._on_helper_end)
         try:
             await self._take_up_jobs()
             for driver in self._drivers.values():
@@ -94,6 +96,12 @@ class Runner:
             await services.engine.close()
             with suppress(S3BatchError):
                 services.store.remove_runner(services.runner_id)
+
+    def _on_helper_end(self, helper: asyncio.Task[None]) -> None:
+        """Leave when a part of the runner has died of a bug: half a runner would hold the jobs and do nothing."""
+        if not helper.cancelled() and (error := helper.exception()) is not None:
+            self._services.log.error("the runner met a bug", error=repr(error), exc_info=error)
+            self.leave()
 
     async def _take_up_jobs(self) -> None:
         """Acquire what may be driven, again and again."""

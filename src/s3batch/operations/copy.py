@@ -41,6 +41,8 @@ class CopyOperation:
 
     mapping: KeyMapping
     options: CopyOptions
+    is_versioned: bool = True
+    """Of the target bucket: only then are the answers' headers worth reading."""
 
     async def run(self, work: ChunkWork, context: TaskContext) -> None:
         """Copy every row of ``work`` and record its outcome."""
@@ -85,12 +87,15 @@ class _ChunkCopy:
         after = None if work.after is None else self.operation.mapping.target_key(work.after)
         wanted = [self.target_keys[row] for row in work.rows]
         seen = await look_up(context.target, self.operation.mapping.target_bucket, wanted, after=after)
-        if not any(etag is not None for etag in seen.etags):
+        if not seen.errors and not any(etag is not None for etag in seen.etags):
             return work.rows
         earlier = {upload.key for upload in context.earlier_uploads}
         rows = []
         for position, row in enumerate(work.rows):
-            if seen.etags[position] is None or self._is_to_be_replaced(row, seen, position, earlier):
+            if position in seen.errors:
+                error = seen.errors[position]
+                context.outcomes.fail(row, error.code, getattr(error, "status", None), error.message)
+            elif seen.etags[position] is None or self._is_to_be_replaced(row, seen, position, earlier):
                 rows.append(row)
         return rows
 
@@ -135,6 +140,7 @@ class _ChunkCopy:
             target_bucket=self.operation.mapping.target_bucket,
             target_keys=self.target_keys,
             headers_by_class={each: self._headers(each) for each in classes},
+            want_versions=self.operation.is_versioned or self.work.version_ids is not None,
             rows=rows,
             settle=self._settle,
         )

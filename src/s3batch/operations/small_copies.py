@@ -46,6 +46,7 @@ class SmallCopies:
         target_bucket: str,
         target_keys: Sequence[str],
         headers_by_class: Mapping[str | None, Mapping[str, str]],
+        want_versions: bool,
         rows: Sequence[int],
         settle: Settle,
     ) -> None:
@@ -56,7 +57,9 @@ class SmallCopies:
         self._target_keys = target_keys
         self._headers_by_class = headers_by_class
         self._plan_by_class: dict[str | None, CopyPlan] = {
-            storage_class: context.target.copy_plan(work.bucket, target_bucket, headers=headers, if_none_match=True)
+            storage_class: context.target.copy_plan(
+                work.bucket, target_bucket, headers=headers, if_none_match=True, want_headers=want_versions
+            )
             for storage_class, headers in headers_by_class.items()
         }
         outcomes = context.outcomes

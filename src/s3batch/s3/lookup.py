@@ -62,9 +62,17 @@ class Observed:
     sizes: list[int]
     last_modified: list[str]
     """ISO 8601 with a Z; empty for what is absent."""
+    storage_classes: list[str | None]
     requests: int
     errors: dict[int, S3BatchError] = field(default_factory=dict)
     """By position: why nothing is known. A key in here is *not* absent."""
+
+    def modified_ms(self, position: int) -> int:
+        """Return when the object at ``position`` was written; 0 where the store's text cannot be read."""
+        try:
+            return round(datetime.fromisoformat(self.last_modified[position]).timestamp() * 1000)
+        except ValueError:
+            return 0
 
 
 async def look_up(reader: Looker, bucket: str, keys: Sequence[str], *, after: str | None = None) -> Observed:
@@ -99,6 +107,7 @@ class _LookUp:
         self._etags: list[str | None] = [None] * len(keys)
         self._sizes = [ABSENT_SIZE] * len(keys)
         self._last_modified = [""] * len(keys)
+        self._storage_classes: list[str | None] = [None] * len(keys)
         self._errors: dict[int, S3BatchError] = {}
 
     def observed(self) -> Observed:
@@ -106,6 +115,7 @@ class _LookUp:
             etags=self._etags,
             sizes=self._sizes,
             last_modified=self._last_modified,
+            storage_classes=self._storage_classes,
             requests=self._pages.requests + self._heads,
             errors=self._errors,
         )
@@ -153,6 +163,7 @@ class _LookUp:
             self._etags[begin:end] = page.etags
             self._sizes[begin:end] = page.sizes
             self._last_modified[begin:end] = page.last_modified
+            self._storage_classes[begin:end] = page.storage_classes
             return end
         places = _search(wanted, listed) if len(wanted) * _FEW < len(listed) else _merge(wanted, listed)
         for position, place in places:
@@ -160,6 +171,7 @@ class _LookUp:
             self._etags[row] = page.etags[place]
             self._sizes[row] = page.sizes[place]
             self._last_modified[row] = page.last_modified[place]
+            self._storage_classes[row] = page.storage_classes[place]
         return end
 
     async def head(self, begin: int, end: int) -> None:
@@ -181,6 +193,7 @@ class _LookUp:
             self._etags[row] = head.etag
             self._sizes[row] = head.size
             self._last_modified[row] = _iso_text(head.last_modified_ms)
+            self._storage_classes[row] = head.storage_class
 
 
 def _merge(wanted: list[str], listed: list[str]) -> Iterator[tuple[int, int]]:
