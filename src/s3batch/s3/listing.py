@@ -223,7 +223,7 @@ class PrefixListing:
             async for page in self._of_turn():
                 yield page
             if key_range.keys or key_range is self._tiling.first:
-                last_key = key_range.model.last if key_range.model is not None and key_range.keys else None
+                last_key = key_range.whole.last if key_range.whole is not None and key_range.keys else None
                 seam = _Seam(last_key=last_key, start=key_range.end, seen=key_range.next_key)
             key_range = key_range.following
         if seam.seen is not END:

@@ -71,7 +71,10 @@ class KeyRange:
     is_done: bool = False
     next_key: str | None = END
     """When done: the first key behind ``end`` as this range's own walk saw it."""
-    model: Density | None = None
+    whole: Density | None = None
+    """Of all that was listed of the range; of the range that it was cut from, before the first page."""
+    recent: Density | None = None
+    """Of the last page."""
     estimate: float = 0.0
     """Keys thought to remain."""
     estimated_at_page: int = -_RENEW_PAGES
@@ -149,7 +152,8 @@ class Tiling:
         key_range.keys += inside
         if key_range.first_key is None:
             key_range.first_key = keys[0]
-        key_range.model = Density(key_range.first_key, keys[inside - 1], key_range.keys)
+        key_range.whole = Density(key_range.first_key, keys[inside - 1], key_range.keys)
+        key_range.recent = Density(keys[0], keys[inside - 1], inside)
         key_range.estimate = max(key_range.estimate - inside, 0.0)
         key_range.is_unsplittable = False
         if key_range.pages == 1:
@@ -198,24 +202,33 @@ class Tiling:
     def _renew(self, key_range: KeyRange) -> None:
         key_range.estimated_at_page = key_range.pages
         outlook = None if key_range.is_unsplittable else self._outlook(key_range)
-        key_range.estimate = 0.0 if outlook is None else outlook.until_end - outlook.until_here
+        key_range.estimate = 0.0 if outlook is None else outlook.remaining
 
     def _outlook(self, key_range: KeyRange) -> _Outlook | None:
         """Return what is promised between a range's position and its end; ``None``: nothing, or nothing is known.
 
-        A half whose probe is under way may be cut again only in the same breath; then its answer is waited for.
+        The last page may promise more than the average: keys can begin to be dense anywhere (a folder of millions
+        behind small ones). A half whose probe is under way may be cut again only in the same breath; then its answer
+        is waited for.
         """
-        model, here, end = key_range.model, key_range.position, self._reachable_end(key_range)
-        if model is None or here is None or (end is not None and here >= end):
+        whole, recent, here, end = key_range.whole, key_range.recent, key_range.position, self._reachable_end(key_range)
+        if whole is None or recent is None or here is None or (end is not None and here >= end):
             return None
         if not key_range.pages and key_range.cut_at_page != self.pages:
             return None
+        by_average = self._outlook_by(whole, here, end)
+        if recent == whole:
+            return by_average
+        return max(by_average, self._outlook_by(recent, here, end), key=lambda outlook: outlook.remaining)
+
+    def _outlook_by(self, density: Density, here: str, end: str | None) -> _Outlook:
         space = self._space
-        depth = space.common_depth(model.first, end)
-        last = space.place(model.last, depth)
+        depth = space.common_depth(density.first, end)
+        last = space.place(density.last, depth)
         return _Outlook(
-            keys=model.keys,
-            extent=max(last - space.place(model.first, depth), 1),
+            first=density.first,
+            keys=density.keys,
+            extent=max(last - space.place(density.first, depth), 1),
             origin=last,
             here=max(space.place(here, depth), last),
             end=WHOLE if end is None else space.place(end, depth),
@@ -231,16 +244,16 @@ class Tiling:
 
     def _middle(self, key_range: KeyRange) -> str | None:
         """Return a text at which to cut: half of what remains is on either side, if the promise holds."""
-        outlook, model, here = self._outlook(key_range), key_range.model, key_range.position
-        if outlook is None or model is None or here is None:
+        outlook, here = self._outlook(key_range), key_range.position
+        if outlook is None or here is None:
             return None
         middle: str | None = None
-        depth = self._space.common_depth(model.first, here)
+        depth = self._space.common_depth(outlook.first, here)
         if depth - outlook.depth > _DEEP:
             middle = self._space.text_behind(here, depth)
         if middle is None or not self._is_inside(middle, key_range):
-            place = outlook.place_of(outlook.until_here + self._keys_left_of_middle(outlook))
-            tolerance = min(outlook.extent * 8 // model.keys, (outlook.end - outlook.here) >> 6) + 1
+            place = outlook.place_behind(self._keys_left_of_middle(outlook))
+            tolerance = min(outlook.extent * 8 // outlook.keys, (outlook.end - outlook.here) >> 6) + 1
             middle = self._space.text_at(place, here, outlook.depth, tolerance)
         return middle if self._is_inside(middle, key_range) else None
 
@@ -249,7 +262,7 @@ class Tiling:
 
         A page is under way, and is on the left in any case.
         """
-        left = (outlook.until_end - outlook.until_here + self.page_keys) / 2
+        left = (outlook.remaining + self.page_keys) / 2
         slack = 16 + left / math.sqrt(outlook.keys)
         if slack < self.page_keys / 2:
             return max(round(left / self.page_keys), 1) * self.page_keys - slack
@@ -267,7 +280,8 @@ class Tiling:
             end=key_range.end,
             following=key_range.following,
             position=middle,
-            model=key_range.model,
+            whole=key_range.whole,
+            recent=key_range.recent,
             cut_at_page=self.pages,
         )
         key_range.end = middle
@@ -313,6 +327,7 @@ class _Outlook:
     Linear up to ``TRUSTED_PAGES`` times the extent seen, logarithmic behind it.
     """
 
+    first: str
     keys: int
     extent: int
     origin: int
@@ -321,12 +336,8 @@ class _Outlook:
     depth: int
 
     @property
-    def until_here(self) -> float:
-        return self._promised(self.here)
-
-    @property
-    def until_end(self) -> float:
-        return self._promised(self.end)
+    def remaining(self) -> float:
+        return self._promised(self.end) - self._promised(self.here)
 
     def _promised(self, place: int) -> float:
         ratio = max(place - self.origin, 0) / self.extent
@@ -334,8 +345,9 @@ class _Outlook:
             return self.keys * ratio
         return self.keys * TRUSTED_PAGES * (1 + math.log(ratio / TRUSTED_PAGES))
 
-    def place_of(self, promised: float) -> int:
-        ratio = promised / self.keys
+    def place_behind(self, keys: float) -> int:
+        """Return the place up to which so many keys are promised from here on."""
+        ratio = (self._promised(self.here) + keys) / self.keys
         if ratio > TRUSTED_PAGES:
             ratio = TRUSTED_PAGES * math.exp(ratio / TRUSTED_PAGES - 1)
         return self.origin + (self.extent * int(ratio * 2**40) >> 40)

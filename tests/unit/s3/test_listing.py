@@ -194,6 +194,10 @@ SHAPES = {
     ],
     "long common beginning": [f"{'x' * 500}/{number:09}{'y' * 200}" for number in range(20_000)],
     "ideographs": [chr(0x4E00 + number // 16) + chr(0x4E00 + number % 16 * 999) for number in range(20_000)],
+    "small folders before one of many": [
+        *(f"{folder}/{number}" for folder in "!bcXY" for number in range(90)),
+        *(f"obj/{number:09}" for number in range(20_000)),
+    ],
     "beyond what was seen": [*(f"a{n:05}" for n in range(15_000)), *(f"\U0001f680{n:05}" for n in range(15_000))],
 }
 
