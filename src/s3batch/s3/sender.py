@@ -7,7 +7,8 @@ What is repeated. A failure is tried again by its class (``retry``) as long as a
 
 * nothing was sent, or the store refused (SlowDown, a skewed clock, an ended session, another region): always;
 * the outcome is unknown (time-out, connection closed after sending, 500, an answer that makes no sense): only where the
-  call is ``Repeat.ALWAYS``. ``Repeat.UNLESS_AMBIGUOUS`` calls surface as they are, with ``is_ambiguous``.
+  call is ``Repeat.ALWAYS``. ``Repeat.UNLESS_AMBIGUOUS`` calls surface as they are, with ``is_ambiguous``;
+* another write got in between (409): the same.
 
 A final refusal that follows a lost attempt of a changing call has ``is_ambiguous`` too: the 412 may be our own work.
 """
@@ -231,6 +232,9 @@ class Sender:
             history.was_lost = True
             if call.repeat is Repeat.UNLESS_AMBIGUOUS:
                 raise failure
+        # another write won meanwhile: what these calls would do now is for the caller to decide
+        if retry_class is RetryClass.CONFLICT and call.repeat is Repeat.UNLESS_AMBIGUOUS:
+            raise failure
         if not history.count(retry_class):
             raise failure
         if retry_class is RetryClass.CREDENTIALS and not await self.credentials.renew(credentials):

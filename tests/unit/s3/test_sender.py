@@ -210,6 +210,16 @@ def test_what_must_not_happen_twice_is_not_sent_again_after_a_500(
         assert (caught.is_ambiguous, len(server.requests)) == (True, 1)
 
 
+@pytest.mark.parametrize("call", [complete, delete, delete_many])
+def test_a_conflict_with_another_write_is_the_caller_s_to_decide(
+    call: Callable[[S3Client], Awaitable[object]],
+) -> None:
+    """After a 409 an upload must be made again whole, and a delete looked at again."""
+    with scripted(error(409, "ConditionalRequestConflict"), answer(204)) as server:
+        caught = refused(server, call)
+        assert (caught.code, caught.is_ambiguous, len(server.requests)) == ("ConditionalRequestConflict", False, 1)
+
+
 @pytest.mark.parametrize("call", [delete, complete])
 def test_what_the_store_surely_did_not_do_is_sent_again(call: Callable[[S3Client], Awaitable[object]]) -> None:
     """SlowDown means that nothing was done."""
