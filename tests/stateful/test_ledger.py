@@ -211,12 +211,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=attempts, held=somebody)
     def lose_and_claim_again(self, held: Held | None) -> object:
-        """An attempt is given up, its chunk runs again, and the first may yet come back."""
+        """An attempt is given up, its chunk runs again, and then the first comes back after all, and may once more."""
         held = self.latest if held is None else held
         first = self._claim(held, 1)
         for attempt in first:
             self._lose(attempt)
-        return multiple(*first, *self._claim(held, 1))
+        second = self._claim(held, 1)
+        for attempt in first:
+            self._finish(attempt, ENTRIES, 0, 0)
+        return multiple(*first, *second)
 
     @rule(held=somebody, rows=st.integers(0, ENTRIES), failed=st.integers(0, ENTRIES))
     def work(self, held: Held | None, rows: int, failed: int) -> None:

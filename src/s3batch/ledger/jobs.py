@@ -5,35 +5,21 @@ Input: specifications and ids (made by the caller). Output: job records. Nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, Select, and_, insert, or_, select, tuple_
 
 from s3batch.ledger import schema
 from s3batch.ledger.events import EventLog, record_event
-from s3batch.ledger.records import Job, NewJob
+from s3batch.ledger.records import MAX_JOBS, Job, JobFilter, NewJob
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import Operation
 from s3batch.model.status import JobStatus
-
-MAX_JOBS = 1_000
-"""Jobs per page at most (ListJobs of the S3 Control API has the same bound, read 2026-11)."""
 
 MIN_PREFIX = 4
 """Characters of an id that are enough to ask by, if no other id begins with them."""
 
 PRIORITIES = range(2**31)
 """AWS's range of JobPriority (S3 Control API model 2018-08-20)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobFilter:
-    """Which jobs to list; an empty collection means all."""
-
-    statuses: Collection[JobStatus] = ()
-    operations: Collection[Operation] = ()
-    move_id: str | None = None
 
 
 def select_job(connection: Connection, job_id: str) -> Job:

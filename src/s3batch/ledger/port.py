@@ -18,42 +18,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 
-from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
+from s3batch.ledger.sqlite_errors import sqlite_error
+from s3batch.model.errors import UnavailableError
 
 BUSY_TIMEOUT_S = 30.0
 """How long a write waits for another process's write; with one batching writer per process waits are milliseconds."""
 
 _BEGIN = "s3batch_begin"
-_WAY_OUT = {
-    sqlite3.SQLITE_BUSY: ("LedgerLocked", "Another process has been writing for too long; try again."),
-    sqlite3.SQLITE_LOCKED: ("LedgerLocked", "Another process has been writing for too long; try again."),
-    sqlite3.SQLITE_FULL: ("DiskFull", "Make room on the disk that holds the ledger, then resume the job."),
-    sqlite3.SQLITE_READONLY: ("LedgerReadOnly", "Make the ledger's folder writable for this user."),
-    sqlite3.SQLITE_PERM: ("LedgerReadOnly", "Make the ledger's folder writable for this user."),
-    sqlite3.SQLITE_AUTH: ("LedgerReadOnly", "Make the ledger's folder writable for this user."),
-    sqlite3.SQLITE_CANTOPEN: (
-        "LedgerUnreachable",
-        "Check that the ledger's folder exists and may be read and written.",
-    ),
-    sqlite3.SQLITE_IOERR: ("LedgerUnreachable", "Check the disk that holds the ledger."),
-    sqlite3.SQLITE_NOMEM: ("LedgerUnreachable", "Free some memory and try again."),
-}
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def _translated(error: BaseException) -> S3BatchError:
-    """Return the error of ours that tells the caller what to do about a database error."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the low byte is the primary code
-    if code in _WAY_OUT:
-        name, way_out = _WAY_OUT[code]
-        return UnavailableError(f"The ledger cannot be used now: {error}.", code=name, way_out=way_out)
-    if code in _DAMAGED:
-        return InconsistentError(
-            f"The ledger file is damaged or is no ledger: {error}.",
-            code="LedgerDamaged",
-            way_out="Stop all s3batch processes, keep the file with its -wal file, and restore a copy.",
-        )
-    return InconsistentError(f"The ledger refused a statement of ours: {error}.", code="LedgerStatement")
 
 
 @contextmanager
@@ -62,9 +33,9 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _translated(error.orig if error.orig is not None else error) from error
+        raise sqlite_error(error.orig if error.orig is not None else error) from error
     except sqlite3.Error as error:
-        raise _translated(error) from error
+        raise sqlite_error(error) from error
 
 
 def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None:

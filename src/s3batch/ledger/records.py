@@ -8,7 +8,7 @@ and one specification of a later version cannot spoil the list.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, Self, cast
@@ -20,6 +20,10 @@ from s3batch.model.status import JobStatus
 
 _LAST_CHARACTER = "\U0010ffff"
 _LAST_SUFFIX = _LAST_CHARACTER * (MAX_KEY_BYTES // 4)  # four UTF-8 bytes each: no key that begins so is greater
+
+
+MAX_JOBS = 1_000
+"""Jobs per page at most (ListJobs of the S3 Control API has the same bound, read 2026-11)."""
 
 
 class Wanted(StrEnum):
@@ -185,6 +189,15 @@ class Job:
     def is_held(self, now_ms: int) -> bool:
         """Tell whether a runner holds an unexpired lease on this job."""
         return self.runner_id is not None and self.lease_until_ms is not None and self.lease_until_ms > now_ms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFilter:
+    """Which jobs to list; an empty collection means all."""
+
+    statuses: Collection[JobStatus] = ()
+    operations: Collection[Operation] = ()
+    move_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

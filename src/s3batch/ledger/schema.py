@@ -22,9 +22,6 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001",)
-"""Every revision of the schema, oldest first. The last one is what this module describes."""
-
 metadata = MetaData()
 
 _READY = text("state = 'ready'")

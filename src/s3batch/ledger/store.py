@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
-from s3batch.ledger import schema
+from s3batch.ledger import revisions, schema
 from s3batch.ledger.chunks import Chunks
 from s3batch.ledger.claims import Claims
 from s3batch.ledger.driving import Driving
@@ -54,7 +54,7 @@ def open_ledger(path: Path, *, upgrade: Upgrade | None = None) -> LedgerStore:
     engine = sqlite_engine(path)
     with translated_errors():
         found = _revision(engine) or _create(engine, path)
-    if found != schema.REVISIONS[-1]:
+    if found != revisions.REVISIONS[-1]:
         _require_known(path, found)
         if upgrade is None:
             raise RefusedError(
@@ -105,14 +105,14 @@ def _create(engine: Engine, path: Path) -> str:
             )
         schema.metadata.create_all(connection)
         schema.revision.create(connection)
-        connection.execute(insert(schema.revision).values(version_num=schema.REVISIONS[-1]))
-    return schema.REVISIONS[-1]
+        connection.execute(insert(schema.revision).values(version_num=revisions.REVISIONS[-1]))
+    return revisions.REVISIONS[-1]
 
 
 def _require_known(path: Path, found: str) -> None:
-    if found not in schema.REVISIONS:
+    if found not in revisions.REVISIONS:
         raise RefusedError(
-            f"The ledger {path} has the schema {found}; this version knows up to {schema.REVISIONS[-1]}.",
+            f"The ledger {path} has the schema {found}; this version knows up to {revisions.REVISIONS[-1]}.",
             code="LedgerTooNew",
             way_out="Use the version of s3batch that wrote it or a later one, or set S3BATCH_HOME to another folder.",
         )

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3batch.ledger.jobs import JobFilter
-from s3batch.ledger.records import Wanted
+from s3batch.ledger.records import JobFilter, Wanted
 from s3batch.ledger.store import LedgerStore, open_ledger
 from s3batch.model.errors import RefusedError
 from s3batch.model.job import Operation

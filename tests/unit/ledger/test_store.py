@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from s3batch.ledger import filesystem, schema
+from s3batch.ledger import filesystem, revisions
 from s3batch.ledger.filesystem import network_filesystem
 from s3batch.ledger.migrate import upgrade
 from s3batch.ledger.port import sqlite_engine
@@ -80,7 +80,7 @@ def test_a_ledger_of_an_earlier_version_is_upgraded_by_whom_it_is_handed_to(
 ) -> None:
     """The store itself never loads Alembic; without an upgrade it refuses and says why."""
     _stamp(tmp_path / "ledger.sqlite", "0001")
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(revisions, "REVISIONS", ("0001", "0002"))
     with pytest.raises(RefusedError, match="of an earlier version"):
         open_ledger(tmp_path / "ledger.sqlite")
     upgraded: list[Engine] = []
