@@ -45,23 +45,19 @@ def target_keys_of(mapping: KeyMapping, keys: Sequence[str]) -> list[str]:
 
 
 def key_before(work: ChunkWork, rows: Sequence[int]) -> str | None:
-    """Return a key of the manifest that is below all of ``rows``: their range begins right after it."""
-    keys, row = work.keys, rows[0] - 1
-    while row >= 0 and keys[row] == keys[rows[0]]:  # versions of one key
-        row -= 1
-    return keys[row] if row >= 0 else work.after
+    """Return the manifest's key right below the first of ``rows``: their range begins after it."""
+    first = rows[0]
+    return work.keys[first - 1] if first else work.after
 
 
 async def look(reader: S3Reader, bucket: str, keys: list[str], *, after: str | None) -> Seen:
-    """Return what a listing shows under ``keys``, which ascend; a key may be there twice where versions are named."""
-    unique = list(dict.fromkeys(keys))
-    return _seen(await look_up(reader, bucket, unique, after=after), unique, keys)
+    """Return what a listing shows under ``keys``, which ascend; a plan names each key once."""
+    return _seen(await look_up(reader, bucket, keys, after=after))
 
 
 async def look_closely(reader: S3Reader, bucket: str, keys: list[str]) -> Seen:
     """Return what HEAD says under each of ``keys``."""
-    unique = list(dict.fromkeys(keys))
-    return _seen(await head_all(reader, bucket, unique), unique, keys)
+    return _seen(await head_all(reader, bucket, keys))
 
 
 async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, positions: Sequence[int]) -> None:
@@ -77,14 +73,5 @@ async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, po
             seen.errors[position] = closely.errors[place]
 
 
-def _seen(observed: Observed, unique: list[str], keys: list[str]) -> Seen:
-    """Return the observation in the order of ``keys``."""
-    if len(unique) == len(keys):
-        return Seen(observed.etags, observed.sizes, dict(observed.errors))
-    place_by_key = {key: place for place, key in enumerate(unique)}
-    places = [place_by_key[key] for key in keys]
-    return Seen(
-        [observed.etags[place] for place in places],
-        [observed.sizes[place] for place in places],
-        {position: observed.errors[place] for position, place in enumerate(places) if place in observed.errors},
-    )
+def _seen(observed: Observed) -> Seen:
+    return Seen(observed.etags, observed.sizes, observed.errors)
