@@ -123,6 +123,25 @@ def test_no_key_is_lost_when_a_store_lists_in_another_order(
         assert not pages[-1].is_sorted
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    blocks=st.permutations(range(6)),
+    page_keys=st.integers(5, 20),
+    lanes=st.integers(2, 6),
+    seed=st.integers(),
+)
+def test_blocks_out_of_order_are_noticed_at_the_seams(blocks: list[int], page_keys: int, lanes: int, seed: int) -> None:
+    """Each range by itself may ascend although whole blocks of keys are elsewhere: only the walk over its end tells."""
+
+    def order(key: str) -> tuple[int, str]:
+        return blocks[min(int(key[:1]), 5) if key[:1].isdigit() else 5], key
+
+    store = ListingModel([f"{number:03}" for number in range(600)], page_keys=page_keys, seed=seed, sort_key=order)
+    found, _, proof = listed(store, lanes=lanes)
+    assert set(found) == set(store.keys)
+    assert (proof.single_lane_reason is None) == (list(blocks) == sorted(blocks))
+
+
 @settings(max_examples=60, deadline=None)
 @given(keys=key_sets, page_keys=st.integers(1, 12), lanes=st.integers(2, 24), seed=st.integers())
 def test_a_store_that_ignores_start_after_is_listed_in_one_lane(

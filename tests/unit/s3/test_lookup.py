@@ -172,3 +172,18 @@ def test_hostile_keys_side_by_side_are_told_apart() -> None:
     store = Store(HOSTILE_KEYS[::2], page_keys=7)
     keys = sorted(HOSTILE_KEYS)
     assert look(store, keys).etags == expected(store, keys)
+
+
+def test_a_page_out_of_order_is_not_believed() -> None:
+    """What it seems to leave out is asked for by HEAD, key by key."""
+
+    class Shuffled(Store):
+        def page(self, prefix: str, start_after: str | None, token: str | None) -> ListPage:
+            page = super().page(prefix, start_after, token)
+            return page_of(page.keys[::-1], is_truncated=page.is_truncated)
+
+    store = Shuffled([f"k{number:02}" for number in range(50)], page_keys=100)
+    keys = [f"k{number:02}" for number in range(0, 60, 2)]
+    observed = look(store, keys)
+    assert observed.etags == expected(store, keys)
+    assert store.heads == keys
