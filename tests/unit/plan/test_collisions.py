@@ -17,7 +17,10 @@ def _check(tmp_path: Path, keys_by_bucket: dict[str, list[str]], mapping: KeyMap
     path = tmp_path / "manifest.parquet"
     with NormalisedWriter(path) as writer:
         for bucket, keys in sorted(keys_by_bucket.items()):
-            writer.write(batch_of_columns(RawColumns(row_numbers=range(1, len(keys) + 1), buckets=[bucket] * len(keys), keys=sorted(keys))))
+            rows = range(1, len(keys) + 1)
+            writer.write(
+                batch_of_columns(RawColumns(row_numbers=rows, buckets=[bucket] * len(keys), keys=sorted(keys)))
+            )
     spans = tuple(
         KeySpan(bucket=bucket, first_key=min(keys), last_key=max(keys)) for bucket, keys in keys_by_bucket.items()
     )
