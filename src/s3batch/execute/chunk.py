@@ -30,7 +30,7 @@ from s3batch.operations.stop import StopSignal
 from s3batch.operations.task import ChunkOperation, ChunkWork, TaskContext
 from s3batch.operations.verify import VerifyOperation
 from s3batch.s3.client import S3Client
-from s3batch.verify.evidence import Evidence, read_evidence
+from s3batch.verify.evidence import EVIDENCE_COLUMNS, Evidence, read_evidence
 
 _WORK_COLUMNS = ("key", "version_id", "size", "etag", "storage_class", "problem")
 
@@ -144,7 +144,12 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
         case Operation.VERIFY:
             return VerifyOperation(mapping=_required(spec.mapping), level=spec.verify.level)
         case Operation.DELETE:
-            return DeleteOperation(mapping=spec.mapping, unverified=spec.delete.unverified, versioning=versioning)
+            return DeleteOperation(
+                mapping=spec.mapping,
+                unverified=spec.delete.unverified,
+                versioning=versioning,
+                trust_listings=spec.delete.trust_listings,
+            )
 
 
 def _required(value: KeyMapping | None) -> KeyMapping:
@@ -202,7 +207,7 @@ def _work_of(
 def _evidence_of(order: AttemptOrder, n_rows: int) -> Evidence | None:
     if not order.evidence:
         return None
-    return read_evidence(read_outcomes(order.evidence, n_rows), n_rows)
+    return read_evidence(read_outcomes(order.evidence, n_rows, columns=EVIDENCE_COLUMNS), n_rows)
 
 
 def _values(table: pa.Table, name: str) -> list[Any]:
