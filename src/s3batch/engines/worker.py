@@ -24,8 +24,9 @@ from s3batch.operations.stop import StopSignal
 
 _PROGRESS_INTERVAL_S = 0.5
 _GC_ALLOCATIONS = 500_000
-"""Objects made between two looks for garbage in cycles. Chunks make long lists and hardly any cycle: at Python's own 700
-the looks cost 1 to 2 us an object of a delete (measured 2026-11)."""
+"""Objects made between two looks for garbage in cycles. Chunks make long lists and hardly any cycle: at Python's own
+700 the looks cost 1 to 2 us an object of a delete (measured 2026-11)."""
+
 _PR_SET_PDEATHSIG = 1
 """prctl(2) option: the signal that this process gets when its parent dies (Linux)."""
 
