@@ -336,7 +336,8 @@ class Transport:
     def _fire(self, shard: Shard) -> None:
         """Tell libcurl that its time has come, and never lose its next wish.
 
-        libcurl names a time only when it changes; one that came a fraction of a millisecond early would be the last.
+        Where it was called a fraction of a millisecond early it may see nothing new to name (libcurl 8.23 names the
+        time again, older ones only a changed one); without the question below that would be the last time-out.
         """
         shard.deadline_s = _NEVER
         if shard.socket_action(pycurl.SOCKET_TIMEOUT, 0)[1] != shard.attached:

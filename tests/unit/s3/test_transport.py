@@ -431,11 +431,19 @@ def test_methods_and_bodies_change_freely_on_one_handle(server: RawServer) -> No
         assert [(seen.method, seen.body) for seen in server.requests] == [
             (method, body or b"") for method, body in sequence
         ]
+        for seen in server.requests:
+            lengths = [line for line in _lower_lines(seen) if line.startswith(("content-length", "content-type"))]
+            assert lengths == ([f"content-length: {len(seen.body)}"] if seen.method in {"PUT", "POST"} else [])
         assert server.connections == 1
 
     # HEAD answers of the server carry a body by mistake otherwise
     server.behaviour_by_name = {"*": _ok_by_method}
     run(check, max_in_flight=1)
+
+
+def _lower_lines(seen: SeenRequest) -> list[str]:
+    """Return the header lines of a request in lower case."""
+    return [line.lower() for line in seen.header_lines]
 
 
 def _ok_by_method(_server: RawServer, connection: socket.socket, request: SeenRequest) -> bool:
@@ -475,6 +483,23 @@ def test_every_request_times_out_in_every_multi(server: RawServer) -> None:
         assert len(answers) == 130
 
     run(check, max_in_flight=130)
+
+
+def test_a_timer_that_fires_too_early_is_not_the_last(server: RawServer) -> None:
+    """Two clocks read a moment apart are enough for it; the time-out must come all the same."""
+
+    async def check(transport: Transport) -> None:
+        task = asyncio.ensure_future(get(transport, f"{server.url}/hang", timeout_ms=SHORT_MS))
+        await until(lambda: len(server.requests) == 1)
+        for _ in range(3):
+            for shard in transport._shards:
+                transport._fire(shard)
+        async with asyncio.timeout(10):
+            with pytest.raises(TransportError) as failed:
+                await task
+        assert failed.value.kind == "timeout"
+
+    run(check)
 
 
 def test_file_descriptors_above_1024_work(server: RawServer) -> None:
