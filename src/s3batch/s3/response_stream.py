@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pycurl
 
 from s3batch.s3.errors import TransportError
+from s3batch.s3.raw_response import header_dict
 
 MAX_BUFFERED_BYTES = 1024 * 1024
 """The transfer pauses when so much waits for the reader; libcurl may add one buffer of its own."""
@@ -124,20 +125,3 @@ class ResponseStream:
             ) from error
         finally:
             self._waiter = None
-
-
-def header_dict(lines: list[bytes]) -> dict[str, str]:
-    """Return raw header lines as a dictionary: lower-case names, values without blanks around them.
-
-    Values are read as UTF-8 where they are, else as Latin-1; of a repeated header the values are joined by commas.
-    """
-    headers: dict[str, str] = {}
-    for line in lines:
-        name_bytes, _, value_bytes = line.partition(b":")
-        name = name_bytes.strip().lower().decode("latin-1")
-        try:
-            value = value_bytes.strip().decode()
-        except UnicodeDecodeError:
-            value = value_bytes.strip().decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers

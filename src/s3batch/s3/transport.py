@@ -16,10 +16,9 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NewType
+from typing import NewType
 
 import pycurl
 
@@ -28,7 +27,8 @@ from s3batch.s3.easy_handle import BodySink, EasyHandle, OnDone, Shard
 from s3batch.s3.errors import TransportError
 from s3batch.s3.network_environment import default_ca_bundle
 from s3batch.s3.polling import Poller, new_poller
-from s3batch.s3.response_stream import ResponseStream, header_dict
+from s3batch.s3.raw_response import RawResponse, resolve
+from s3batch.s3.response_stream import ResponseStream
 
 __all__ = ["Handle", "OnDone", "RawResponse", "ResponseStream", "Transport"]
 
@@ -49,15 +49,6 @@ _NEVER = math.inf
 _END_OF_ORIGIN = len("https://")
 
 _Ended = tuple[int, OnDone, object, int, bytes, list[bytes], TransportError | None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawResponse:
-    """An answer that was read to its end; header names are lower-case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 class Transport:
@@ -183,7 +174,7 @@ class Transport:
             headers,
             body,
             timeout_ms=timeout_ms,
-            on_done=_resolve,
+            on_done=resolve,
             context=future,
             fresh=fresh,
             want_headers=True,
@@ -395,18 +386,3 @@ class Transport:
             self._timer = self._loop.call_soon(self._on_timer)
         else:
             self._timer = self._loop.call_at(deadline_s, self._on_timer)
-
-
-def _resolve(
-    future: Any,  # noqa: ANN401 - the context of its own request
-    status: int,
-    body: bytes,
-    header_lines: list[bytes],
-    error: TransportError | None,
-) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(RawResponse(status=status, headers=header_dict(header_lines), body=body))

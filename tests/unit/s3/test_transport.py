@@ -20,7 +20,8 @@ from s3batch.s3 import transport as transport_module
 from s3batch.s3.encoding import encode_key
 from s3batch.s3.errors import TransportError
 from s3batch.s3.polling import EpollPoller, LoopPoller
-from s3batch.s3.response_stream import MAX_BUFFERED_BYTES, header_dict
+from s3batch.s3.raw_response import header_dict
+from s3batch.s3.response_stream import MAX_BUFFERED_BYTES
 from s3batch.s3.transport import Handle, RawResponse, Transport
 from tests.unit.s3.raw_server import (
     Behaviour,
