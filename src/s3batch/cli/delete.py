@@ -1,0 +1,134 @@
+"""``s3batch delete``: delete originals whose copies a verify job has proven; or, named as such, unverified objects."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from s3batch.cli.connection import effective_connection, pinned
+from s3batch.cli.flat import flat
+from s3batch.cli.following import now_ms
+from s3batch.cli.options import Creating, Following, Reporting, Store
+from s3batch.cli.request import manifest_source, require_complete, step_of, with_reporting
+from s3batch.cli.session import open_session, see_through
+from s3batch.control.jobs import create_job
+from s3batch.ledger.migrate import upgrade
+from s3batch.ledger.records import Job
+from s3batch.ledger.store import LedgerStore
+from s3batch.model.errors import RefusedError, UsageError
+from s3batch.model.job import DeleteOptions, JobSpec, ManifestSource, Operation
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_EITHER = "Write --job VERIFY_JOB, or --manifest URL --unverified."
+
+JobOption = Annotated[
+    str | None, typer.Option("--job", metavar="VERIFY_JOB", help="Delete what this verify job, or move, has proven.")
+]
+ManifestOption = Annotated[
+    str | None, typer.Option("--manifest", metavar="URL", help="With --unverified: delete what this manifest names.")
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--manifest-format", metavar="csv|json|parquet", help="By default as the manifest's content says."),
+]
+UnverifiedOption = Annotated[
+    bool,
+    typer.Option("--unverified", help="No copy was proven. The number of objects must be typed; --yes does not do."),
+]
+MaxDeleteOption = Annotated[
+    int | None, typer.Option("--max-delete", metavar="N", min=0, help="Refuse to delete more objects than this.")
+]
+
+
+@app.command(
+    epilog="Exit codes: 0 all deleted, or planned and waiting for the confirmation; 1 some failed; 2 usage;"
+    " 3 sources kept; 4 refused, nothing started; 5 store or ledger unavailable; 130 interrupted, the job is paused."
+)
+@flat
+def delete(
+    job: JobOption = None,
+    manifest: ManifestOption = None,
+    manifest_format: FormatOption = None,
+    *,
+    unverified: UnverifiedOption = False,
+    max_delete: MaxDeleteOption = None,
+    store: Store,
+    reporting: Reporting,
+    creating: Creating,
+    following: Following,
+) -> None:
+    """Delete the originals whose copies --job has proven.
+
+    Original and copy are read again just before each delete; whatever is not as it was proven is kept and reported.
+    In a bucket with versioning a delete leaves a delete marker; where versioning is suspended the job is refused.
+    """
+    if (job is None) != unverified or (job is not None and manifest is not None):
+        raise UsageError("Say what is to be deleted, in one of two ways.", way_out=_EITHER)
+    if unverified and creating.yes:
+        raise UsageError(
+            "--yes does not confirm an unverified delete.",
+            way_out="Leave it out; in a script, run `s3batch jobs confirm ID --objects N` afterwards.",
+        )
+    spec = _unverified_request(manifest, manifest_format, max_delete, store, reporting) if unverified else None
+    with open_session(following, upgrade=upgrade) as session:
+        recorded = create_job(
+            session.store,
+            spec or _of_verify(session.store, str(job), max_delete, store, reporting),
+            now_ms=now_ms(),
+            priority=creating.priority,
+            description=creating.description,
+            confirmation_required=creating.dry_run or not creating.yes,
+        )
+        see_through(session, [recorded], dry_run=creating.dry_run)
+
+
+def _unverified_request(
+    manifest: str | None, manifest_format: str | None, max_delete: int | None, store: Store, reporting: Reporting
+) -> JobSpec:
+    """Return the specification of a delete that only the pinned identity of each object guards."""
+    if manifest is None:
+        raise UsageError("--unverified needs --manifest.", way_out=_EITHER)
+    source = manifest_source(manifest, manifest_format=manifest_format, filter_={})
+    connection = effective_connection(store, os.environ)
+    spec = JobSpec(
+        operation=Operation.DELETE,
+        source=pinned(source, connection),
+        delete=DeleteOptions(unverified=True, max_objects=max_delete),
+        connection=connection,
+    )
+    return with_reporting(spec, reporting)
+
+
+def _of_verify(ledger: LedgerStore, job_id: str, max_delete: int | None, store: Store, reporting: Reporting) -> JobSpec:
+    """Return the specification that deletes what a verify job has proven."""
+    found = ledger.find_jobs(job_id)
+    verify = require_complete(step_of(found, Operation.VERIFY, job_id))
+    _refuse_sample(ledger, verify)
+    spec = replace(
+        verify.spec,
+        operation=Operation.DELETE,
+        source=ManifestSource(job_id=verify.id),
+        delete=DeleteOptions(max_objects=max_delete),
+        connection=replace(verify.spec.connection, concurrency=store.concurrency, max_rate=store.max_rate),
+    )
+    return replace(with_reporting(spec, reporting), chunk_entries=verify.spec.chunk_entries)
+
+
+def _refuse_sample(ledger: LedgerStore, job: Job) -> None:
+    """Refuse to delete part of a prefix because a sample of it was tried."""
+    while True:
+        source = job.spec.source
+        if "sample" in source.filter:
+            raise RefusedError(
+                f"Job {job.id} worked on a sample: deleting it would leave the other objects behind.",
+                code="SampleDelete",
+                way_out="Copy and verify everything first; copies that are there stay with"
+                " --if-target-exists skip-if-same.",
+            )
+        if source.job_id is None:
+            return
+        job = ledger.get_job(source.job_id)

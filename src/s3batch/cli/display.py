@@ -1,0 +1,118 @@
+"""Showing how far jobs are while a command follows them: live in a terminal, else a line now and then.
+
+Everything goes to standard error: standard output is the summary's, or the one JSON document's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from s3batch.cli.progress import Pace, figures_text, line_text, store_text, tasks_done, title_text, trouble_text
+from s3batch.control.standing import due_job
+from s3batch.ledger.records import Job
+
+_LINE_EVERY_S = 5.0
+_BAR_WIDTH = 40
+
+
+class Display(Protocol):
+    """Where progress is shown; a context manager."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def update(self, jobs: Sequence[Job], now_s: float) -> None:
+        """Show how far the jobs are."""
+
+    def say(self, text: str) -> None:
+        """Show one message that stays."""
+
+
+class LiveDisplay:
+    """A few lines that change in place."""
+
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+        self._pace = Pace()
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the lines away."""
+        self._live.stop()
+
+    def update(self, jobs: Sequence[Job], now_s: float) -> None:
+        """Show how far the jobs are."""
+        job = due_job(jobs)
+        self._pace.see(job, now_s)
+        lines: list[Text | ProgressBar] = [Text(title_text(jobs), no_wrap=True, overflow="ellipsis")]
+        if job.total:
+            lines.append(ProgressBar(total=job.total, completed=tasks_done(job), width=_BAR_WIDTH))
+            lines.append(Text(figures_text(job, self._pace.rates())))
+        if trouble := trouble_text(job):
+            lines.append(Text(trouble, style="yellow"))
+        if store := store_text(job):
+            lines.append(Text(store, style="dim"))
+        self._live.update(Group(*lines), refresh=True)
+
+    def say(self, text: str) -> None:
+        """Print above the changing lines."""
+        self._console.print(Text(text))
+
+
+class LineDisplay:
+    """A line every few seconds and whenever another stage begins."""
+
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
+        self._pace = Pace()
+        self._told_s = 0.0
+        self._stage: tuple[str, str] | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to do."""
+
+    def update(self, jobs: Sequence[Job], now_s: float) -> None:
+        """Show how far the jobs are, if that is due."""
+        job = due_job(jobs)
+        self._pace.see(job, now_s)
+        stage = (job.id, str(job.status))
+        if stage == self._stage and now_s - self._told_s < _LINE_EVERY_S:
+            return
+        self._stage, self._told_s = stage, now_s
+        self.say(line_text(jobs, self._pace.rates()))
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+class NoDisplay(LineDisplay):
+    """Shows messages only: a script asked for JSON."""
+
+    def update(self, jobs: Sequence[Job], now_s: float) -> None:
+        """Show nothing."""
+
+
+def make_display(*, as_json: bool) -> Display:
+    """Return the display that fits where standard error goes."""
+    if sys.stderr.isatty():
+        return LiveDisplay()
+    return NoDisplay() if as_json else LineDisplay()

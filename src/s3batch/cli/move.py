@@ -1,0 +1,62 @@
+"""``s3batch move``: copy, verify, ask, then delete the originals whose copies are proven."""
+
+from __future__ import annotations
+
+import typer
+
+from s3batch.cli.copy import copy_request
+from s3batch.cli.flat import flat
+from s3batch.cli.following import now_ms
+from s3batch.cli.options import Copying, Creating, Following, FromTo, Proving, Reporting, Selection, Store
+from s3batch.cli.session import open_session, see_through
+from s3batch.control.moves import create_move
+from s3batch.ledger.migrate import upgrade
+from s3batch.model.errors import RefusedError
+from s3batch.model.job import DeleteOptions, VerifyOptions
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(
+    epilog="Exit codes: 0 all moved, or all proven and waiting for the confirmation; 1 some failed; 2 usage;"
+    " 3 differences found or sources kept; 4 refused, nothing started; 5 store or ledger unavailable;"
+    " 130 interrupted, the job is paused."
+)
+@flat
+def move(
+    *,
+    where: FromTo,
+    selection: Selection,
+    copying: Copying,
+    proving: Proving,
+    store: Store,
+    reporting: Reporting,
+    creating: Creating,
+    following: Following,
+) -> None:
+    """Move SOURCE to TARGET, or the objects that --manifest names to --to.
+
+    Three linked jobs: copy; verify; and, once confirmed (--yes does not ask), the delete of every original whose copy
+    is proven and which, like its copy, is still the same. All others are kept and reported.
+    """
+    if selection.sample is not None:
+        raise RefusedError(
+            "A move of a sample would delete some objects of a prefix and leave the others.",
+            code="SampleDelete",
+            way_out="Try a sample with `s3batch copy --sample N` and `s3batch verify`, then move everything with"
+            " --if-target-exists skip-if-same.",
+        )
+    spec = copy_request(where, selection, copying, store, reporting)
+    with open_session(following, upgrade=upgrade) as session:
+        jobs = create_move(
+            session.store,
+            spec,
+            verify=VerifyOptions(level=proving.level),
+            delete=DeleteOptions(),
+            is_confirmed=creating.yes,
+            is_dry_run=creating.dry_run,
+            now_ms=now_ms(),
+            priority=creating.priority,
+            description=creating.description,
+        )
+        see_through(session, jobs, dry_run=creating.dry_run)

@@ -1,0 +1,212 @@
+"""The options that verbs share, in groups; each with its variable and its place in the settings file.
+
+In: what was typed. Out: frozen values, every number checked against its bounds. Nothing is looked up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from s3batch.config import SETTINGS, Connection, Kind, Value, default_workers, parse_size
+from s3batch.model.errors import UsageError
+from s3batch.model.job import (
+    DEFAULT_CHUNK_ENTRIES,
+    DEFAULT_FAILURE_FRACTION,
+    DEFAULT_FAILURE_MINIMUM,
+    DEFAULT_MULTIPART_THRESHOLD,
+    IfTargetExists,
+    Level,
+    ReportScope,
+)
+
+DEFAULT_PRIORITY = 10
+"""AWS's usual value; higher numbers run first."""
+
+_CONNECTION = Connection()
+_METAVARS = {Kind.COUNT: "N", Kind.SIZE: "SIZE", Kind.NUMBER: "NUMBER", Kind.ADDRESS: "URL", Kind.TEXT: "TEXT"}
+
+
+def setting_option(name: str) -> Any:  # noqa: ANN401 - Typer's own function says the same
+    """Return the option of a setting: its variable, its bounds, its help."""
+    setting = SETTINGS[name]
+    metavar = "|".join(setting.choices) or _METAVARS[setting.kind]
+    return typer.Option(
+        f"--{name}",
+        envvar=setting.variable,
+        help=setting.what,
+        metavar=metavar,
+        parser=_parser(setting.parse),
+        show_default=setting.default is not None,
+    )
+
+
+def _parser(parse: Callable[[str], Value | None]) -> Callable[[str], Value | None]:
+    """Return a parser whose refusals are the command line's own."""
+
+    def parsed(value: str) -> Value | None:
+        try:
+            return parse(value)
+        except UsageError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parsed
+
+
+def _size(text: str) -> int:
+    size = parse_size(str(text))
+    if size is None:
+        raise UsageError(f"{text!r} is not {Kind.SIZE}.", code="InvalidSize")
+    return size
+
+
+def _moment_ms(text: str | int) -> int:
+    if isinstance(text, int):
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a time.", code="InvalidTime", way_out="Write 2026-11-22 or 2026-11-22T21:00:00Z."
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FromTo:
+    """From where to where."""
+
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="s3://BUCKET/PREFIX/", show_default=False)] = (
+        None
+    )
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET", help="s3://BUCKET/PREFIX/; what follows SOURCE in a key is kept.", show_default=False
+        ),
+    ] = None
+    manifest: Annotated[
+        str | None, typer.Option(metavar="URL", help="Take the objects that this manifest names: s3://... or a file.")
+    ] = None
+    to: Annotated[str | None, typer.Option(metavar="TARGET", help="With --manifest: where they go.")] = None
+    manifest_format: Annotated[
+        str | None, typer.Option(metavar="csv|json|parquet", help="By default as the manifest's content says.")
+    ] = None
+    strip_prefix: Annotated[
+        str | None,
+        typer.Option(metavar="PREFIX", help="Take this off the front of each key; by default SOURCE's prefix."),
+    ] = None
+    raw_prefix: Annotated[
+        bool, typer.Option("--raw-prefix", help="Prefixes need not end in '/': every key that begins so is meant.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Which of the objects; names and meanings are those of ``s3batch manifest create``."""
+
+    include: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only keys that match (repeatable).")] = None
+    exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="No keys that match (repeatable).")] = None
+    regex: Annotated[str | None, typer.Option(metavar="REGEX", help="Only keys in which this is found.")] = None
+    min_size: Annotated[
+        int | None, typer.Option(metavar="SIZE", parser=_parser(_size), help="Only objects at least so large.")
+    ] = None
+    max_size: Annotated[
+        int | None, typer.Option(metavar="SIZE", parser=_parser(_size), help="Only objects at most so large.")
+    ] = None
+    modified_after: Annotated[
+        int | None, typer.Option(metavar="TIME", parser=_parser(_moment_ms), help="Only objects not older than this.")
+    ] = None
+    modified_before: Annotated[
+        int | None, typer.Option(metavar="TIME", parser=_parser(_moment_ms), help="Only objects older than this.")
+    ] = None
+    storage_class_in: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS", help="Only objects of this class (repeatable).")
+    ] = None
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N in the order of keys.")] = None
+    sample: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only N, chosen at random.")] = None
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the random choice, to repeat it.", show_default=False)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copying:
+    """How objects are copied."""
+
+    if_target_exists: Annotated[IfTargetExists, typer.Option(help="What to do where the target key is taken.")] = (
+        IfTargetExists.FAIL
+    )
+    storage_class: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Of the copies; by default each object's own.")
+    ] = None
+    multipart_threshold: Annotated[int, setting_option("multipart-threshold")] = DEFAULT_MULTIPART_THRESHOLD
+    part_size: Annotated[int | None, setting_option("part-size")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proving:
+    """How copies are proven."""
+
+    level: Annotated[
+        Level,
+        typer.Option(
+            help="What proves a copy: equal ETags; full-object checksums where ETags cannot decide; every byte read;"
+            " or only the copy's own answer (weakest)."
+        ),
+    ] = Level.ETAG
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Store:
+    """How to reach the store."""
+
+    endpoint_url: Annotated[str | None, setting_option("endpoint-url")] = None
+    region: Annotated[str | None, setting_option("region")] = None
+    profile: Annotated[str | None, setting_option("profile")] = None
+    addressing: Annotated[str, setting_option("addressing")] = "auto"
+    ca_bundle: Annotated[str | None, setting_option("ca-bundle")] = None
+    concurrency: Annotated[int, setting_option("concurrency")] = _CONNECTION.concurrency
+    max_rate: Annotated[float | None, setting_option("max-rate")] = None
+    connect_timeout: Annotated[float, setting_option("connect-timeout")] = _CONNECTION.connect_timeout_s
+    read_timeout: Annotated[float, setting_option("read-timeout")] = _CONNECTION.read_timeout_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reporting:
+    """What is reported, and when a job gives up."""
+
+    report: Annotated[str | None, setting_option("report")] = None
+    report_scope: Annotated[str, setting_option("report-scope")] = str(ReportScope.ALL_TASKS)
+    chunk_entries: Annotated[int, setting_option("chunk-entries")] = DEFAULT_CHUNK_ENTRIES
+    failure_threshold: Annotated[float, setting_option("failure-threshold")] = DEFAULT_FAILURE_FRACTION
+    failure_minimum: Annotated[int, setting_option("failure-minimum")] = DEFAULT_FAILURE_MINIMUM
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Following:
+    """Whether and how the command follows the job."""
+
+    workers: Annotated[int, setting_option("workers")] = default_workers()
+    detach: Annotated[bool, typer.Option("--detach", help="Print the id and leave; a runner goes on.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Creating:
+    """What else is recorded with a new job."""
+
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Stop at the plan; nothing is written to the store. Can be confirmed.")
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before proven originals are deleted.")] = False
+    priority: Annotated[int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Higher ones run first.")] = (
+        DEFAULT_PRIORITY
+    )
+    description: Annotated[str, typer.Option(metavar="TEXT", help="For people.", show_default=False)] = ""

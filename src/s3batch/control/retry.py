@@ -1,0 +1,176 @@
+"""Trying again what did not succeed, as new jobs that look at everything anew.
+
+The new job takes the failed and kept rows of the old one with the identities that were pinned then, so an object that
+has changed since is refused again, never silently taken. A delete is never repeated on old evidence: its rows are
+verified again first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from s3batch.control.jobs import DEFAULT_PRIORITY, create_job, new_job_id
+from s3batch.control.moves import create_move
+from s3batch.ledger.records import Job, NewJob
+from s3batch.ledger.store import LedgerStore
+from s3batch.model.errors import RefusedError
+from s3batch.model.job import IfTargetExists, JobSpec, ManifestSource, Operation
+from s3batch.model.status import TERMINAL, JobStatus
+
+
+def retry(
+    store: LedgerStore,
+    jobs: Sequence[Job],
+    *,
+    codes: Sequence[str] = (),
+    is_confirmed: bool = False,
+    is_dry_run: bool = False,
+    now_ms: int,
+    priority: int = DEFAULT_PRIORITY,
+    make_id: Callable[[], str] = new_job_id,
+) -> list[Job]:
+    """Record new jobs for the rows of a job, or of a move, that failed or were kept; ``codes`` narrows them down.
+
+    A copy or verify becomes one job of its kind. A delete becomes a verify and a delete. A move becomes a move of what
+    its delete did not delete; copies that are there already are left as they are, if they are the same.
+
+    Raises:
+        RefusedError: the job has not ended (``NotEnded``), has no such rows (``NothingToRetry``), or it is a move whose
+            delete did not run (``NotComplete``).
+    """
+    if len(jobs) > 1:
+        return _retry_move(
+            store,
+            jobs,
+            codes=codes,
+            is_confirmed=is_confirmed,
+            is_dry_run=is_dry_run,
+            now_ms=now_ms,
+            priority=priority,
+            make_id=make_id,
+        )
+    job = _with_failures(jobs[0], codes)
+    spec = replace(job.spec, source=_failed_rows_of(job, codes), list_source_at_end=False)
+    description = f"again what failed in {job.id}"
+    if job.operation is Operation.DELETE and not spec.delete.unverified:
+        return _verify_and_delete(
+            store,
+            spec,
+            is_confirmed=is_confirmed,
+            is_dry_run=is_dry_run,
+            now_ms=now_ms,
+            priority=priority,
+            description=description,
+            make_id=make_id,
+        )
+    return [
+        create_job(
+            store,
+            spec,
+            now_ms=now_ms,
+            priority=priority,
+            description=description,
+            confirmation_required=is_dry_run or job.operation is Operation.DELETE,
+            make_id=make_id,
+        )
+    ]
+
+
+def _retry_move(
+    store: LedgerStore,
+    jobs: Sequence[Job],
+    *,
+    codes: Sequence[str],
+    is_confirmed: bool,
+    is_dry_run: bool,
+    now_ms: int,
+    priority: int,
+    make_id: Callable[[], str],
+) -> list[Job]:
+    copy, verify, delete = jobs[0], jobs[1], jobs[-1]
+    if delete.status not in TERMINAL:
+        raise _not_ended(delete)
+    if delete.status is not JobStatus.COMPLETE:
+        raise RefusedError(
+            f"The move's delete job is {delete.status}: some of its objects have no outcome to choose by.",
+            code="NotComplete",
+            way_out="Run the same move again with --if-target-exists skip-if-same: copies that are there stay.",
+        )
+    job = _with_failures(delete, codes)
+    spec = copy.spec
+    options = spec.copy
+    if options.if_target_exists is IfTargetExists.FAIL:
+        options = replace(options, if_target_exists=IfTargetExists.SKIP_IF_SAME)
+    return create_move(
+        store,
+        replace(spec, source=_failed_rows_of(job, codes), copy=options),
+        verify=verify.spec.verify,
+        delete=delete.spec.delete,
+        is_confirmed=is_confirmed,
+        is_dry_run=is_dry_run,
+        now_ms=now_ms,
+        priority=priority,
+        description=f"again what was not moved in {copy.move_id}",
+        make_id=make_id,
+    )
+
+
+def _verify_and_delete(
+    store: LedgerStore,
+    spec: JobSpec,
+    *,
+    is_confirmed: bool,
+    is_dry_run: bool,
+    now_ms: int,
+    priority: int,
+    description: str,
+    make_id: Callable[[], str],
+) -> list[Job]:
+    """Record both in one transaction; the delete takes the new verify job's evidence and no other."""
+    verify_id, delete_id = make_id(), make_id()
+    verify = NewJob(
+        id=verify_id,
+        spec=replace(spec, operation=Operation.VERIFY),
+        priority=priority,
+        description=description,
+        confirmation_required=is_dry_run,
+    )
+    delete = NewJob(
+        id=delete_id,
+        spec=replace(spec, source=ManifestSource(job_id=verify_id)),
+        depends_on=verify_id,
+        priority=priority,
+        description=description,
+        confirmation_required=not is_confirmed,
+    )
+    return store.create_jobs([verify, delete], now_ms=now_ms)
+
+
+def _failed_rows_of(job: Job, codes: Sequence[str]) -> ManifestSource:
+    return ManifestSource(job_id=job.id, codes=tuple(codes), is_retry=True)
+
+
+def _with_failures(job: Job, codes: Sequence[str]) -> Job:
+    """Return the job if it has ended and has rows to try again."""
+    if job.status not in TERMINAL:
+        raise _not_ended(job)
+    counts = job.counts
+    unknown = [code for code in codes if code not in counts.by_code]
+    if unknown or not counts.failed + counts.kept:
+        what = f"ended with {' or '.join(unknown)}" if unknown else "failed or was kept"
+        there = ", ".join(f"{code} {count:,}" for code, count in counts.by_code.items())
+        raise RefusedError(
+            f"No task of job {job.id} {what}.",
+            code="NothingToRetry",
+            way_out=f"Its codes are: {there}." if there else "",
+        )
+    return job
+
+
+def _not_ended(job: Job) -> RefusedError:
+    return RefusedError(
+        f"Job {job.id} is {job.status}: what it did not succeed in is not known yet.",
+        code="NotEnded",
+        way_out=f"Wait for its end (`s3batch jobs watch {job.id}`) or cancel it first.",
+    )
