@@ -12,6 +12,7 @@ import json
 import random
 import sys
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -32,7 +33,7 @@ from s3batch.manifest.formats import (
     format_of_name,
     parse_columns,
 )
-from s3batch.manifest.location import open_manifest
+from s3batch.manifest.location import is_in_bucket, open_manifest
 from s3batch.manifest.statistics import ManifestStatistics, Ranked, Tally, manifest_statistics
 from s3batch.model.errors import UsageError
 from s3batch.model.objects import parse_s3_uri, require_exact_prefix
@@ -224,7 +225,10 @@ def _summarise(created: CreatedManifest, request: ManifestRequest, *, as_json: b
 
 
 async def _show(connection: Connection, url: str, options: ReadOptions) -> tuple[ManifestStatistics, Findings]:
-    async with await S3Reader.open(connection) as reader, open_manifest(reader, url, options=options) as manifest:
+    async with AsyncExitStack() as stack:
+        # A local file is shown without credentials.
+        reader = await stack.enter_async_context(await S3Reader.open(connection)) if is_in_bucket(url) else None
+        manifest = await stack.enter_async_context(open_manifest(reader, url, options=options))
         statistics = await asyncio.to_thread(manifest_statistics, manifest.batches())
         return statistics, manifest.findings
 

@@ -23,7 +23,7 @@ from typing import Final
 from s3batch.manifest.durable_file import put_in_place, temporary_beside
 from s3batch.manifest.formats import ManifestFormat, ReadOptions
 from s3batch.manifest.reader import ManifestReader
-from s3batch.model.errors import RefusedError, UsageError
+from s3batch.model.errors import InconsistentError, RefusedError, UsageError
 from s3batch.model.objects import S3Object, parse_s3_uri
 from s3batch.s3.answers import ObjectHead, PartResult
 from s3batch.s3.client import S3Client, S3Reader
@@ -67,7 +67,7 @@ async def pin_manifest(reader: S3Reader, url: str) -> str:
 
 @asynccontextmanager
 async def open_manifest(
-    reader: S3Reader,
+    reader: S3Reader | None,
     url: str,
     *,
     format: str | None = None,  # noqa: A002 - the word for it
@@ -76,6 +76,8 @@ async def open_manifest(
     options: ReadOptions | None = None,
 ) -> AsyncGenerator[ManifestReader]:
     """Give a reader of the manifest; a copy of an object is made in ``scratch`` and removed at the end.
+
+    A local file needs no ``reader``, and so no credentials.
 
     Raises:
         RefusedError: code ``NoSuchManifest``, ``ManifestChanged`` (not what ``pin`` says), or no manifest.
@@ -87,6 +89,8 @@ async def open_manifest(
         yield await asyncio.to_thread(_open_local, Path(url), pin, options)
         return
     source = manifest_object(url)
+    if reader is None:
+        raise InconsistentError(f"{url} cannot be read without a reader.", code="NoReader")
     folder = Path(tempfile.mkdtemp(prefix=".s3batch-manifest-", dir=scratch))
     try:
         copy = folder / "manifest"

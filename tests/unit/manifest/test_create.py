@@ -69,7 +69,7 @@ def test_a_created_manifest_names_exactly_the_prefix(run: Any, archive: str, tmp
     assert document["pin"] == file_sha256(Path(output))
 
     async def read() -> list[Row]:
-        async with open_manifest(None, output) as manifest:  # type: ignore[arg-type]  # no store is needed
+        async with open_manifest(None, output) as manifest:
             return [row for batch in manifest.batches() for row in rows_of(batch)]
 
     rows = asyncio.run(read())
