@@ -129,6 +129,7 @@ async def _list_remaining(job: Job, services: RunnerServices) -> dict[str, objec
 def _against_manifest(remaining: Path, manifest: Path, scratch: Path) -> Mapping[str, object]:
     """Tell how many of the remaining objects the manifest never named, with examples."""
     with duckdb.connect(config={"memory_limit": "200MB", "threads": 1, "temp_directory": str(scratch)}) as connection:
+        connection.execute("SET enable_progress_bar = false")  # it would be drawn on standard output
         connection.execute(
             "CREATE TEMP VIEW others AS SELECT r.bucket, r.key FROM read_parquet($remaining) AS r ANTI JOIN"
             " read_parquet($manifest) AS m ON r.bucket = m.bucket AND r.key = m.key".replace(

@@ -100,4 +100,5 @@ def _query(sql: str, parameters: dict[str, object], scratch: Path) -> list[tuple
         "preserve_insertion_order": False,
     }
     with duckdb.connect(config=config) as connection:
+        connection.execute("SET enable_progress_bar = false")  # it would be drawn on standard output
         return connection.execute(sql, parameters).fetchall()
