@@ -50,7 +50,7 @@ def copy(
             description=creating.description,
             confirmation_required=creating.dry_run,
         )
-        see_through(session, [job], dry_run=creating.dry_run)
+        see_through(session, [job], is_new=True, dry_run=creating.dry_run)
 
 
 def copy_request(where: FromTo, selection: Selection, copying: Copying, store: Store, reporting: Reporting) -> JobSpec:

@@ -83,7 +83,7 @@ def delete(
             description=creating.description,
             confirmation_required=creating.dry_run or not creating.yes,
         )
-        see_through(session, [recorded], dry_run=creating.dry_run)
+        see_through(session, [recorded], is_new=True, dry_run=creating.dry_run)
 
 
 def _unverified_request(

@@ -95,7 +95,7 @@ def follow(
         while True:
             now_s = time.monotonic()
             found = read_jobs(store, jobs)
-            if show_plan and found[0].plan_json is not None and not as_json:
+            if show_plan and found[0].plan_json is not None:
                 show_plan = False
                 display.say("\n".join(plan_lines(found[0])))
             display.update(found, now_s)

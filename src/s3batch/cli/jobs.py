@@ -196,7 +196,7 @@ def retry(
             now_ms=now_ms(),
             priority=priority,
         )
-        see_through(session, jobs, dry_run=dry_run)
+        see_through(session, jobs, is_new=True, dry_run=dry_run)
 
 
 def _settle(session: Session, jobs: list[Job]) -> None:

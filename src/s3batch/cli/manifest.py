@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from s3batch.cli.options import setting_option
 from s3batch.config import Connection
 from s3batch.manifest.create import CreatedManifest, ManifestRequest, create_manifest
 from s3batch.manifest.filters import Filter
@@ -37,7 +38,8 @@ from s3batch.manifest.location import is_in_bucket, open_manifest
 from s3batch.manifest.statistics import ManifestStatistics, Ranked, Tally, manifest_statistics
 from s3batch.model.errors import UsageError
 from s3batch.model.objects import parse_s3_uri, require_exact_prefix
-from s3batch.report.charts import BarRow, bar_table, size_text, visible
+from s3batch.report.charts import BarRow, bar_table
+from s3batch.report.text import size_text, visible
 from s3batch.s3.client import S3Client, S3Reader
 
 _SHOWN_FOLDERS: Final = 20
@@ -46,9 +48,9 @@ _TELL_EVERY: Final = 20_000
 
 app = typer.Typer(help="Make and show manifests: lists of objects.", no_args_is_help=True, rich_markup_mode=None)
 
-EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", help="The store's address, as for AWS tools.")]
-Region = Annotated[str | None, typer.Option("--region", help="The region, as for AWS tools.")]
-Profile = Annotated[str | None, typer.Option("--profile", help="The profile, as for AWS tools.")]
+EndpointUrl = Annotated[str | None, setting_option("endpoint-url")]
+Region = Annotated[str | None, setting_option("region")]
+Profile = Annotated[str | None, setting_option("profile")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 

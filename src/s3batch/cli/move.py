@@ -59,4 +59,4 @@ def move(
             priority=creating.priority,
             description=creating.description,
         )
-        see_through(session, jobs, dry_run=creating.dry_run)
+        see_through(session, jobs, is_new=True, dry_run=creating.dry_run)

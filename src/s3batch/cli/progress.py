@@ -74,7 +74,7 @@ def doing_text(job: Job) -> str:
     progress = job.progress
     match job.status:
         case JobStatus.NEW:
-            return "waiting for a runner"
+            return "starting a runner"
         case JobStatus.PREPARING:
             listed = progress.get("listed")
             return f"preparing, {listed:,} objects found" if isinstance(listed, int) else "preparing"

@@ -134,9 +134,16 @@ def _headline(jobs: Sequence[Job]) -> str:
 
 def _route(job: Job) -> list[str]:
     spec = job.spec
+    of_job = spec.source.job_id
     lines = [_labelled("from", visible(source_of(spec)))]
     target = target_of(spec)
-    if target is not None:
+    if job.operation is Operation.DELETE:
+        proven = "named by" if spec.delete.unverified else "proven by"
+        lines = [_labelled("deletes", f"the objects {proven} {visible(source_of(spec))}")]
+        lines += [] if target is None else [_labelled("copies", f"stay below {visible(target)}")]
+    elif target is not None and of_job is not None:
+        lines = [_labelled("of", f"job {of_job}"), _labelled("to", visible(target))]
+    elif target is not None:
         stripped = spec.mapping.strip_prefix if spec.mapping is not None else ""
         without = f"  (without {stripped})" if stripped and spec.source.list_prefix != stripped else ""
         lines.append(_labelled("to", visible(target + without)))
@@ -156,6 +163,8 @@ def _result_text(job: Job) -> str:
         return "Cancelled before it began"
     if job.plan_json is None:
         return str(job.status)
+    if not counts.ended and job.status not in TERMINAL:
+        return f"{job.status}: {count_text(counts.total, 'object')}, {size_text(job.bytes_total)}; nothing is done yet"
     figures = [f"{counts.succeeded:,} {_DONE_WORD[job.operation]}"]
     if counts.findings:
         figures.append(f"{counts.findings:,} not proven")
@@ -252,8 +261,9 @@ def _after_end(jobs: Sequence[Job], name: str) -> list[str]:
 
 
 def _what(job: Job) -> str:
-    target = target_of(job.spec)
-    return source_of(job.spec) if target is None else f"{source_of(job.spec)} -> {target}"
+    source, target = job.spec.source, target_of(job.spec)
+    origin = source_of(job.spec) if source.job_id is None else f"job {source.job_id[:SHORT_ID]}"
+    return origin if target is None or job.operation is Operation.DELETE else f"{origin} -> {target}"
 
 
 def _event_text(event: Event) -> str:

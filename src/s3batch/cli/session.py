@@ -60,9 +60,17 @@ def open_session(following: Following, *, upgrade: Upgrade | None = None) -> Ite
 
 
 def see_through(
-    session: Session, jobs: Sequence[Job], *, dry_run: bool = False, may_pause: bool = True, may_ask: bool = True
+    session: Session,
+    jobs: Sequence[Job],
+    *,
+    is_new: bool = False,
+    dry_run: bool = False,
+    may_pause: bool = True,
+    may_ask: bool = True,
 ) -> None:
     """Follow the jobs to their end, asking where they wait for a confirmation, and end with their exit code.
+
+    The plan of new jobs is shown as soon as it is there; that of a dry run is its result.
 
     Raises:
         typer.Exit: always.
@@ -72,7 +80,7 @@ def see_through(
         found = start_detached(session.store, session.home, jobs, workers=following.workers)
         print_detached(found, as_json=following.as_json)
         raise typer.Exit(0)
-    show_plan = not dry_run
+    show_plan = is_new and not dry_run and not following.as_json
     while True:
         rest, found = follow(
             session.store,
@@ -87,18 +95,17 @@ def see_through(
         if rest is Rest.WAITS_FOR_CONFIRMATION and not dry_run and may_ask and session.may_ask and _is_confirmed(found):
             control.confirm(session.store, found, actor=ACTOR, now_ms=now_ms())
             continue
-        print_result(found, as_json=following.as_json)
+        print_result(found, as_json=following.as_json, with_plan=dry_run)
         raise typer.Exit(INTERRUPTED if rest in (Rest.PAUSED, Rest.LEFT) else exit_code(found))
 
 
-def print_result(jobs: Sequence[Job], *, as_json: bool) -> None:
-    """Print the summary, with the plan where a job waits for its confirmation; or the JSON document."""
+def print_result(jobs: Sequence[Job], *, as_json: bool, with_plan: bool = False) -> None:
+    """Print the summary, or the JSON document."""
     if as_json:
         print_document(document_of(jobs))
         return
-    job = due_job(jobs)
-    waits = job.plan is not None and not job.counts.ended and job.ended_at_ms is None
-    print_lines(plan_lines(job) if waits else [])
+    if with_plan and jobs[0].plan is not None:
+        print_lines([*plan_lines(jobs[0]), ""])
     print_lines(summary_lines(jobs))
 
 

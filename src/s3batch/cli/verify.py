@@ -65,7 +65,7 @@ def verify(
             description=creating.description,
             confirmation_required=creating.dry_run,
         )
-        see_through(session, [recorded], dry_run=creating.dry_run)
+        see_through(session, [recorded], is_new=True, dry_run=creating.dry_run)
 
 
 def _request(where: FromTo, selection: Selection, proving: Proving, store: Store, reporting: Reporting) -> JobSpec:

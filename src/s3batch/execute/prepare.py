@@ -20,7 +20,7 @@ from s3batch.config import JobFolder
 from s3batch.execute.pinning import Tell, pin_entries
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Segment
-from s3batch.manifest.filters import Filter
+from s3batch.manifest.filters import Filter, filtered
 from s3batch.manifest.generator import generate_entries
 from s3batch.manifest.location import open_manifest
 from s3batch.manifest.normalise import Normalised, Normaliser
@@ -159,7 +159,7 @@ async def _batches(spec: JobSpec, reader: S3Reader, scratch: Path) -> AsyncItera
     if source.url is None:
         raise InconsistentError("The job says nothing about where its entries come from.", code="NoSource")
     async with open_manifest(reader, source.url, format=source.format, pin=source.pin, scratch=scratch) as opened:
-        for batch in opened.batches():
+        for batch in filtered(opened.batches(), Filter(**source.filter)):
             yield batch
 
 

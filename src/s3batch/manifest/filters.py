@@ -15,7 +15,7 @@ from __future__ import annotations
 import fnmatch
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, cast
 
@@ -92,6 +92,30 @@ def entry_test(filter_: Filter, prefix: str) -> Callable[[pa.RecordBatch], pa.Re
         return batch
 
     return keep
+
+
+def filtered(batches: Iterable[pa.RecordBatch], filter_: Filter) -> Iterator[pa.RecordBatch]:
+    """Yield the entries of a manifest that pass, ``limit`` and ``sample`` included; keys are taken whole."""
+    passing = _limited(map(entry_test(filter_, ""), batches), filter_.limit)
+    if filter_.sample is None:
+        yield from passing
+        return
+    sampler = Sampler(size=filter_.sample, seed=filter_.seed)
+    for batch in passing:
+        sampler.write(batch)
+    yield from sampler.finish()
+
+
+def _limited(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
+    left = limit
+    for batch in batches:
+        kept = batch if left is None else batch.slice(0, left)
+        if kept.num_rows:
+            yield kept
+        if left is not None:
+            left -= kept.num_rows
+            if left == 0:
+                return
 
 
 @dataclass(kw_only=True)

@@ -142,6 +142,7 @@ class Connection:
     """How to reach a store. Names and settings only: secrets stay in the credential chain."""
 
     endpoint_url: str | None = None
+    """``None`` lets environment and configuration files say; the empty text is AWS, whatever they say."""
     region: str | None = None
     profile: str | None = None
     addressing: str = "auto"

@@ -13,11 +13,11 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from s3batch.report.text import size_text, visible
+
 BAR_CELLS: Final = 32
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _FULL: Final = "█"
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_STEP: Final = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,19 +36,6 @@ def bar(share: float, *, cells: int = BAR_CELLS) -> str:
         eighths = 1
     full, rest = divmod(eighths, 8)
     return _FULL * full + (_EIGHTHS[rest] if rest else "")
-
-
-def size_text(size_bytes: int) -> str:
-    """Return a size with a unit: ``999 B``, ``1.5 KiB``, ``1,023 PiB``."""
-    size, unit = float(size_bytes), 0
-    while size >= _STEP and unit < len(_UNITS) - 1:
-        size, unit = size / _STEP, unit + 1
-    return f"{size_bytes:,} B" if unit == 0 else f"{size:,.1f} {_UNITS[unit]}"
-
-
-def visible(name: str) -> str:
-    """Return a name with its control characters as escapes: a key must not steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def bar_table(title: str, rows: Sequence[BarRow]) -> Table:

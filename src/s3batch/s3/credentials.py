@@ -73,7 +73,9 @@ def read_settings(session: Session, connection: Connection, environment: Mapping
         scoped = session.get_scoped_config()
         s3_section = scoped.get("s3")
         s3_config: Mapping[str, Any] = s3_section if isinstance(s3_section, dict) else {}
-        endpoint_url = connection.endpoint_url or _configured_endpoint(session, scoped, environment)
+        endpoint_url = connection.endpoint_url or None
+        if connection.endpoint_url is None:
+            endpoint_url = _configured_endpoint(session, scoped, environment)
         style = connection.addressing
         if style == "auto" and s3_config.get("addressing_style") in {"path", "virtual"}:
             style = str(s3_config["addressing_style"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3batch.manifest.filters import Filter, Sampler, entry_test
+from s3batch.manifest.filters import Filter, Sampler, entry_test, filtered
 from s3batch.model.errors import UsageError
 from tests.keys import keys
 from tests.unit.manifest.rows import Row, batch_of, batches, rows_of
@@ -64,6 +64,23 @@ def test_a_filter_keeps_what_it_says(rows: list[Row], kept: Filter) -> None:
     """Each test alone and together, on hostile keys and missing facts."""
     found = rows_of(entry_test(kept, "sdo/")(batch_of(rows)))
     assert found == [row for row in rows if is_kept(row, kept)]
+
+
+@given(rows=ROWS, limit=st.none() | st.integers(1, 10), include=st.lists(GLOBS, max_size=1))
+def test_a_manifest_is_filtered_as_a_listing_is(rows: list[Row], limit: int | None, include: list[str]) -> None:
+    """Whole keys are matched, and the limit holds over all batches."""
+    kept = Filter(include=include, limit=limit)
+    found = [row for batch in filtered([batch_of(rows[:7]), batch_of(rows[7:])], kept) for row in rows_of(batch)]
+    wanted = [row for row in rows if not include or fnmatch.fnmatchcase(row.key, include[0])]
+    assert found == wanted[:limit]
+
+
+def test_a_sample_of_a_manifest_has_the_size_asked_for() -> None:
+    """A trial on a few objects is the same whether they come from a listing or a manifest."""
+    rows = [Row(bucket="bucket", key=f"key-{number:03}") for number in range(200)]
+    found = [row.key for batch in filtered([batch_of(rows)], Filter(sample=20, seed=7)) for row in rows_of(batch)]
+    assert len(found) == len(set(found)) == 20
+    assert found == sorted(found)
 
 
 def test_without_tests_a_batch_passes_as_it_is() -> None:

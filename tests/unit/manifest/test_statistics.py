@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from s3batch.manifest.statistics import DIRECTLY, UNKNOWN_CLASS, manifest_statistics
-from s3batch.report.charts import BarRow, bar, bar_table, size_text, visible
+from s3batch.report.charts import BarRow, bar, bar_table
+from s3batch.report.text import size_text, visible
 from tests.keys import keys
 from tests.unit.manifest.rows import Row, batches
 

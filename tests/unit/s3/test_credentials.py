@@ -102,6 +102,12 @@ def test_options_come_before_everything() -> None:
     )
 
 
+def test_a_job_for_aws_stays_there_whatever_a_runner_s_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The empty endpoint is recorded by a job that was created for AWS; a later runner must not take it elsewhere."""
+    settings = settings_of(Connection(endpoint_url=""), monkeypatch, AWS_ENDPOINT_URL="http://all.example.org")
+    assert settings.endpoint_url is None
+
+
 @pytest.mark.parametrize("profile", [None, "site", "ignoring", "wide"])
 @pytest.mark.parametrize(
     "environment",
