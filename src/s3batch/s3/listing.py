@@ -218,7 +218,7 @@ class PrefixListing:
             self._room.set()
             await self._until(self._turn_is_told)
             if key_range.first_key is not None and key_range is not self._tiling.first:
-                async for page in self._cross(seam, key_range.first_key):
+                async for page in self._cross(seam, key_range.start, key_range.first_key):
                     yield page
             async for page in self._of_turn():
                 yield page
@@ -227,7 +227,7 @@ class PrefixListing:
                 seam = _Seam(last_key=last_key, start=key_range.end, seen=key_range.next_key)
             key_range = key_range.following
         if seam.seen is not END:
-            async for page in self._cross(seam, END):
+            async for page in self._cross(seam, END, END):
                 yield page
 
     async def _of_turn(self) -> AsyncGenerator[ListedPage]:
@@ -242,11 +242,11 @@ class PrefixListing:
             self._given += batch.num_rows
             yield ListedPage(batch=batch)
 
-    async def _cross(self, seam: _Seam, first_key: str | None) -> AsyncGenerator[ListedPage]:
+    async def _cross(self, seam: _Seam, start: str | None, first_key: str | None) -> AsyncGenerator[ListedPage]:
         """Pass on to the next range that has keys, if its first key is what the walk before it saw.
 
-        If it is not, keys came or went meanwhile, or the store keeps an order of its own: both sides are asked again
-        until they agree. Keys that turn up between them are given out.
+        If it is not, keys came or went meanwhile, or the store keeps an order of its own: all sides are asked again
+        until they agree, also about what follows the keys that turn up in between. Those are given out.
 
         Raises:
             OrderError: they never agree.
@@ -259,22 +259,34 @@ class PrefixListing:
             right = await self._pages.behind(seam.start)
             if _first(right) != seen:
                 seen = await self._pages.first_key_behind(seam.start, after=seam.last_key)
-            if _first(right) == seen:
-                async for page in self._gap(right, first_key):
-                    yield page
+            if _first(right) == seen and await self._fill_gap(seam, right, start, first_key):
+                while (batch := self._spool.take(seam)) is not None:
+                    self._given += batch.num_rows
+                    self._gap_keys += batch.num_rows
+                    yield ListedPage(batch=batch)
                 return
         raise OrderError(f"behind {seam.start!r} the store lists {_first(right)!r}, but {seen!r} on the way there")
 
-    async def _gap(self, page: ListPage, first_key: str | None) -> AsyncGenerator[ListedPage]:
+    async def _fill_gap(self, seam: _Seam, page: ListPage, start: str | None, first_key: str | None) -> bool:
+        """Put aside the keys from a seam to the next range's first key; tell whether the walk arrives there.
+
+        If that key is gone by now, the walk from the next range's own start must arrive where this one does.
+        """
+        while self._spool.take(seam) is not None:
+            continue  # from the attempt before
+        last_key: str | None = None
         while True:
             rows = len(page.keys) if first_key is None else bisect_left(page.keys, first_key)
             if rows:
-                self._given += rows
-                self._gap_keys += rows
-                yield ListedPage(batch=page_to_batch(page, rows))
+                last_key = page.keys[rows - 1]
+                self._spool.put(seam, page_to_batch(page, rows))
             if rows < len(page.keys) or not page.is_truncated:
-                return
+                break
             page = await self._pages.next(page)
+        arrived_at = page.keys[rows] if rows < len(page.keys) else END
+        if arrived_at == first_key or start is None:
+            return arrived_at == first_key
+        return arrived_at == _first(await self._pages.behind(start if last_key is None else max(start, last_key)))
 
     def _is_trusted(self) -> bool:
         """Tell whether the first pages may be given out: if a ``start-after`` was asked, not before its answer.
@@ -327,7 +339,7 @@ class PrefixListing:
         require_prefix(keys if self._is_sorted else sorted(keys), self._tiling.prefix)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Seam:
     """Where a walk ended, and what it saw behind that end."""
 
