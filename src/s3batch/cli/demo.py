@@ -33,7 +33,8 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command(
-    epilog="Exit codes: 0 all went right; 1 something did not; 4 MiniStack is not installed; 5 it did not start."
+    epilog="Exit codes: 0 all went right; 1 something did not; 4 MiniStack is not installed; 5 it broke off before its"
+    " end."
 )
 def demo(
     *,
