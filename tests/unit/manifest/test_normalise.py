@@ -241,7 +241,11 @@ def batches():
         columns = {"buckets": ["bucket"] * 5000, "sizes": [1] * 5000, "etags": etags}
         yield batch_of_columns(RawColumns(row_numbers=range(5000), keys=keys, **columns))
 done = normalise(batches(), Path(sys.argv[1]))
-print(done.entries, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+if Path("/proc/self/status").exists():  # on Linux ru_maxrss begins with the size of the process that forked this one
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) // 1024
+print(done.entries, peak)
 """
 
 
