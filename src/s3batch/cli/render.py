@@ -31,7 +31,7 @@ _SAMPLES = 3
 
 def plan_lines(job: Job) -> list[str]:
     """Return what a job is going to do."""
-    plan, spec = job.plan, job.spec
+    plan = job.plan
     if plan is None:
         return [f"The {job.operation} job {job.id} has no plan yet."]
     lines = [f"Plan of the {job.operation} job {job.id}", *_route(job)]
@@ -47,7 +47,7 @@ def plan_lines(job: Job) -> list[str]:
     if plan.requests:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in plan.requests.items())
         lines.append(_labelled("requests", f"about {sum(plan.requests.values()):,}: {kinds}"))
-    if job.operation is not Operation.DELETE and not spec.delete.unverified:
+    if job.operation is Operation.COPY:
         lines.append(_labelled("proof", _proof_text(plan)))
     lines += [_labelled("note", visible(warning)) for warning in plan.warnings]
     if plan.missing_examples:
@@ -86,7 +86,7 @@ def next_steps(jobs: Sequence[Job]) -> list[str]:
         case Standing.PAUSED:
             return [f"s3batch jobs resume {name}"]
         case Standing.WAITS_FOR_CONFIRMATION:
-            number = f" --objects {job.total}" if job.spec.delete.unverified else ""
+            number = " --objects N" if job.spec.delete.unverified else ""
             return [f"s3batch jobs confirm {name}{number}    (or: s3batch jobs cancel {name})"]
         case Standing.ENDED:
             return _after_end(jobs, name)
@@ -166,9 +166,11 @@ def _result_text(job: Job) -> str:
     if not counts.ended and job.status not in TERMINAL:
         return f"{job.status}: {count_text(counts.total, 'object')}, {size_text(job.bytes_total)}; nothing is done yet"
     figures = [f"{counts.succeeded:,} {_DONE_WORD[job.operation]}"]
-    if counts.findings:
-        figures.append(f"{counts.findings:,} not proven")
-    if other := counts.failed - counts.findings:
+    # A delete may keep sources with the codes of findings; only a verify job's failed tasks are findings.
+    findings = counts.findings if job.operation is Operation.VERIFY else 0
+    if findings:
+        figures.append(f"{findings:,} not proven")
+    if other := counts.failed - findings:
         figures.append(f"{other:,} failed")
     if counts.kept:
         figures.append(f"{counts.kept:,} kept")
@@ -271,8 +273,14 @@ def _event_text(event: Event) -> str:
     if event.kind == "status":
         reason = f": {visible(str(detail['reason']))}" if detail.get("reason") else ""
         return f"{detail['from']} -> {detail['to']}{reason}"
+    if event.kind == "acquired":
+        return f"taken by a runner on {visible(str(detail['host']))}"
+    if event.kind == "released":
+        return "let go by its runner"
+    if event.kind == "planned":
+        return f"planned: {detail['entries']:,} objects, {detail['bytes']:,} bytes, {detail['chunks']:,} chunks"
     told = ", ".join(f"{name} {visible(str(value))}" for name, value in detail.items() if value is not None)
-    return f"{event.kind} by {visible(event.actor)}" + (f" ({told})" if told else "")
+    return f"{event.kind}" + (f": {told}" if told else "")
 
 
 def _labelled(label: str, text: str) -> str:

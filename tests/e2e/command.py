@@ -1,0 +1,110 @@
+"""The real command as a subprocess, with a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3batch.config import Home
+from s3batch.ledger.records import Job
+from s3batch.ledger.store import open_ledger
+
+WAIT_S = 120.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """The one JSON document on standard output; anything beside it is an error."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandLine:
+    """Runs ``s3batch`` in an environment that leads to one server and one home."""
+
+    home: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str, **variables: str) -> Ended:
+        """Run a command to its end; ``variables`` are set beside those of the server."""
+        process = self.start(*arguments, **variables)
+        out, err = process.communicate(timeout=WAIT_S)
+        assert "Traceback" not in err, err
+        return Ended(code=process.returncode, out=out, err=err)
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a command without a terminal."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "s3batch", *arguments],
+            env={**self._environment(), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run_in_terminal(self, *arguments: str, answers: Mapping[str, str]) -> Ended:
+        """Run a command whose standard input and error are a terminal; each answer is typed when its question comes."""
+        terminal, other_end = os.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "s3batch", *arguments],
+            env={**self._environment(), "TERM": "xterm", "COLUMNS": "150"},
+            stdin=other_end,
+            stdout=subprocess.PIPE,
+            stderr=other_end,
+            text=True,
+        )
+        os.close(other_end)
+        shown, left = "", dict(answers)
+        while True:
+            try:
+                shown += os.read(terminal, 4096).decode(errors="replace")
+            except OSError:  # the other end was closed: the command has ended
+                break
+            for question in [each for each in left if each in shown]:
+                os.write(terminal, f"{left.pop(question)}\n".encode())
+        out, _ = process.communicate(timeout=WAIT_S)
+        os.close(terminal)
+        assert "Traceback" not in shown, shown
+        return Ended(code=process.returncode, out=out, err=re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown))
+
+    def jobs(self) -> list[Job]:
+        """Return the ledger's jobs, the newest first."""
+        store = open_ledger(Home(root=self.home).ledger)
+        try:
+            return store.list_jobs()
+        finally:
+            store.close()
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment, "S3BATCH_HOME": str(self.home), "S3BATCH_WORKERS": "1"}
+
+
+def interrupt_when(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> Ended:
+    """Press Ctrl-C once, as soon as it is time, and wait for the command's end."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not is_time():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline_s
+        time.sleep(_POLL_S)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=WAIT_S)
+    return Ended(code=process.returncode, out=out, err=err)
