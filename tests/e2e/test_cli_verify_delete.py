@@ -49,7 +49,7 @@ def test_a_difference_is_found_and_its_original_kept(
     bucket_name: str,
     ministack: Server,
 ) -> None:
-    """``s3batch verify`` ends with 3, ``s3batch delete`` with 3, and ``s3batch jobs retry`` does not delete it either."""
+    """``s3batch verify`` and ``s3batch delete`` end with 3, and ``s3batch jobs retry`` does not delete it either."""
     copy_id, originals = copied
     changed, gone = (key.removeprefix("sdo/") for key in sorted(originals)[3:5])
     client = ministack.boto3_client()

@@ -16,6 +16,7 @@ from types import FrameType
 
 from s3batch.cli.display import Display, make_display
 from s3batch.cli.render import plan_lines
+from s3batch.cli.session import ACTOR, now_ms, read_jobs
 from s3batch.config import Home
 from s3batch.control import jobs as control
 from s3batch.control.background import BackgroundRunner
@@ -24,9 +25,6 @@ from s3batch.ledger.records import Job, Wanted
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import UnavailableError
 from s3batch.model.status import JobStatus
-
-ACTOR = "command line"
-"""Who wishes, in the ledger's events."""
 
 _POLL_INTERVALS_S = (0.05, 0.3)
 """How often the ledger is read: at first, for short jobs, and after a while."""
@@ -58,16 +56,6 @@ class _Interrupts:
     """How often Ctrl-C was pressed."""
 
     count: int = 0
-
-
-def now_ms() -> int:
-    """Return the time as the ledger records it."""
-    return time.time_ns() // 1_000_000
-
-
-def read_jobs(store: LedgerStore, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs as they are now."""
-    return [store.get_job(job.id) for job in jobs]
 
 
 def follow(

@@ -6,29 +6,13 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from s3batch.cli.flat import flat
-from s3batch.cli.following import ACTOR, Rest, follow, now_ms
 from s3batch.cli.lazy import LazyGroup
-from s3batch.cli.options import DEFAULT_PRIORITY, Following
+from s3batch.cli.options import Following
 from s3batch.cli.render import event_lines, list_lines, plan_lines, summary_lines
-from s3batch.cli.session import (
-    Session,
-    current,
-    document_of,
-    open_session,
-    print_detached,
-    print_document,
-    print_lines,
-    print_result,
-    require_number,
-    see_through,
-)
+from s3batch.cli.session import ACTOR, document_of, now_ms, open_session, print_document, print_lines, read_jobs
 from s3batch.control import jobs as control
-from s3batch.control.retry import retry as retry_jobs
-from s3batch.control.standing import due_job
 from s3batch.control.views import job_document
-from s3batch.ledger.records import MAX_JOBS, Job, JobFilter
-from s3batch.model.errors import RefusedError
+from s3batch.ledger.records import MAX_JOBS, JobFilter
 from s3batch.model.job import Operation
 from s3batch.model.status import JobStatus
 
@@ -38,7 +22,15 @@ _SHOWN_JOBS = 50
 class JobCommands(LazyGroup):
     """The commands below, and those that need more than the ledger."""
 
-    modules: ClassVar = {"report": ("s3batch.cli.jobs_report", "Tell where the report is; print the failed rows.")}
+    modules: ClassVar = {
+        "watch": ("s3batch.cli.jobs_steer", "Follow a job to its next rest. Ctrl-C leaves; the job goes on."),
+        "confirm": ("s3batch.cli.jobs_steer", "Let a job that waits for its confirmation run."),
+        "pause": ("s3batch.cli.jobs_steer", "Pause a job; what is done stays done."),
+        "resume": ("s3batch.cli.jobs_steer", "Let a paused job go on, or one whose runner was killed."),
+        "cancel": ("s3batch.cli.jobs_steer", "End a job or a move; what is done stays done."),
+        "retry": ("s3batch.cli.jobs_steer", "Make a new job of the tasks that failed or were kept."),
+        "report": ("s3batch.cli.jobs_report", "Tell where the report is; print the failed rows."),
+    }
 
 
 app = typer.Typer(
@@ -89,68 +81,6 @@ def show(job_id: IdArgument, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-@flat
-def watch(job_id: IdArgument, *, following: Following) -> None:
-    """Follow a job to its next rest. Ctrl-C leaves; the job goes on."""
-    with open_session(following) as session:
-        see_through(session, session.store.find_jobs(job_id), may_pause=False, may_ask=False)
-
-
-@app.command()
-@flat
-def confirm(
-    job_id: IdArgument,
-    *,
-    objects: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=0, help="For an unverified delete: how many objects it would delete."),
-    ] = None,
-    following: Following,
-) -> None:
-    """Let a job that waits for its confirmation run."""
-    with open_session(following) as session:
-        jobs = session.store.find_jobs(job_id)
-        job = due_job(jobs)
-        if job.status is JobStatus.SUSPENDED and job.operation is Operation.DELETE and job.spec.delete.unverified:
-            _require_number(session, job, objects)
-        control.confirm(session.store, jobs, actor=ACTOR, now_ms=now_ms())
-        see_through(session, jobs)
-
-
-@app.command()
-@flat
-def resume(job_id: IdArgument, *, following: Following) -> None:
-    """Let a paused job go on, or one whose runner was killed."""
-    with open_session(following) as session:
-        jobs = session.store.find_jobs(job_id)
-        control.resume(session.store, jobs, actor=ACTOR, now_ms=now_ms())
-        see_through(session, jobs)
-
-
-@app.command()
-@flat
-def pause(job_id: IdArgument, *, following: Following) -> None:
-    """Pause a job; what is done stays done."""
-    with open_session(following) as session:
-        jobs = session.store.find_jobs(job_id)
-        control.pause(session.store, jobs, actor=ACTOR, now_ms=now_ms())
-        _settle(session, jobs)
-
-
-@app.command()
-@flat
-def cancel(job_id: IdArgument, *, following: Following) -> None:
-    """End a job or a move; what is done stays done.
-
-    It is in the report, which is written for a cancelled job as well.
-    """
-    with open_session(following) as session:
-        jobs = session.store.find_jobs(job_id)
-        control.cancel(session.store, jobs, actor=ACTOR, now_ms=now_ms())
-        _settle(session, jobs)
-
-
-@app.command()
 def priority(
     job_id: IdArgument,
     number: Annotated[int, typer.Argument(metavar="N", min=0, max=2**31 - 1, help="Higher ones run first.")],
@@ -162,65 +92,6 @@ def priority(
         jobs = session.store.find_jobs(job_id)
         changed = control.set_priority(session.store, jobs, number, actor=ACTOR, now_ms=now_ms())
         if as_json:
-            print_document(document_of(current(session, jobs)))
+            print_document(document_of(read_jobs(session.store, jobs)))
         else:
             print_lines([f"{job.operation} {job.id} has priority {job.priority}" for job in changed])
-
-
-@app.command()
-@flat
-def retry(
-    job_id: IdArgument,
-    *,
-    code: Annotated[
-        list[str] | None, typer.Option(metavar="CODE", help="Only tasks that ended with this code (repeatable).")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop at the plan.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before proven originals are deleted.")] = False,
-    priority: Annotated[int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Higher ones run first.")] = (
-        DEFAULT_PRIORITY
-    ),
-    following: Following,
-) -> None:
-    """Make a new job of the tasks that failed or were kept.
-
-    A delete is verified anew first. Of a move, what was not moved is moved again.
-    """
-    with open_session(following) as session:
-        jobs = retry_jobs(
-            session.store,
-            session.store.find_jobs(job_id),
-            codes=tuple(code or ()),
-            is_confirmed=yes,
-            is_dry_run=dry_run,
-            now_ms=now_ms(),
-            priority=priority,
-        )
-        see_through(session, jobs, is_new=True, dry_run=dry_run)
-
-
-def _settle(session: Session, jobs: list[Job]) -> None:
-    """Wait until the jobs rest; a wish was recorded, so success is that they do."""
-    following = session.following
-    if following.detach:
-        print_detached(current(session, jobs), as_json=following.as_json)
-        return
-    rest, found = follow(
-        session.store,
-        session.home,
-        jobs,
-        workers=following.workers,
-        as_json=following.as_json,
-        may_pause=False,
-    )
-    print_result(found, as_json=following.as_json)
-    raise typer.Exit(130 if rest is Rest.LEFT else 0)
-
-
-def _require_number(session: Session, job: Job, objects: int | None) -> None:
-    if not require_number(job, objects, may_ask=session.may_ask):
-        raise RefusedError(
-            f"Job {job.id} would delete objects of which no copy was verified; their number was not given right.",
-            code="NotConfirmed",
-            way_out=f"`s3batch jobs show {job.id}` shows the plan; then give the number with --objects N.",
-        )

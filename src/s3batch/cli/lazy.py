@@ -36,7 +36,9 @@ class LazyGroup(TyperGroup):
         module, summary = self.modules[cmd_name]
         if self._is_naming:
             return TyperCommand(name=cmd_name, help=summary)
-        command = typer.main.get_command(import_module(module).app)
+        command: Any = typer.main.get_command(import_module(module).app)
+        if cmd_name in getattr(command, "commands", {}):  # one module may hold several of this group's commands
+            return command.commands[cmd_name]
         command.name = cmd_name
         return command
 

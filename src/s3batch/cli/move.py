@@ -6,9 +6,9 @@ import typer
 
 from s3batch.cli.copy import copy_request
 from s3batch.cli.flat import flat
-from s3batch.cli.following import now_ms
 from s3batch.cli.options import Copying, Creating, Following, FromTo, Proving, Reporting, Selection, Store
-from s3batch.cli.session import open_session, see_through
+from s3batch.cli.see_through import see_through
+from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
 from s3batch.ledger.migrate import upgrade
 from s3batch.model.errors import RefusedError

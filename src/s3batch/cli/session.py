@@ -1,4 +1,4 @@
-"""What every verb about jobs does around its own part: open the ledger, follow, ask, print the result, end with a code.
+"""What every verb about jobs does around its own part: open the ledger, print the result.
 
 Standard output gets the summary or the one JSON document; questions, plans and progress go to standard error.
 """
@@ -8,26 +8,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import typer
-
-from s3batch.cli.following import ACTOR, Rest, follow, now_ms, read_jobs, start_detached
 from s3batch.cli.options import Following
 from s3batch.cli.render import plan_lines, summary_lines
 from s3batch.config import Home
-from s3batch.control import jobs as control
-from s3batch.control.exit_code import exit_code
-from s3batch.control.standing import due_job
 from s3batch.control.views import job_document
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore, Upgrade, open_ledger
-from s3batch.model.job import Operation
 
-INTERRUPTED = 130
+ACTOR = "command line"
+"""Who wishes, in the ledger's events."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,44 +54,14 @@ def open_session(following: Following, *, upgrade: Upgrade | None = None) -> Ite
         store.close()
 
 
-def see_through(
-    session: Session,
-    jobs: Sequence[Job],
-    *,
-    is_new: bool = False,
-    dry_run: bool = False,
-    may_pause: bool = True,
-    may_ask: bool = True,
-) -> None:
-    """Follow the jobs to their end, asking where they wait for a confirmation, and end with their exit code.
+def now_ms() -> int:
+    """Return the time as the ledger records it."""
+    return time.time_ns() // 1_000_000
 
-    The plan of new jobs is shown as soon as it is there; that of a dry run is its result.
 
-    Raises:
-        typer.Exit: always.
-    """
-    following = session.following
-    if following.detach:
-        found = start_detached(session.store, session.home, jobs, workers=following.workers)
-        print_detached(found, as_json=following.as_json)
-        raise typer.Exit(0)
-    show_plan = is_new and not dry_run and not following.as_json
-    while True:
-        rest, found = follow(
-            session.store,
-            session.home,
-            jobs,
-            workers=following.workers,
-            as_json=following.as_json,
-            may_pause=may_pause,
-            show_plan=show_plan,
-        )
-        show_plan = False
-        if rest is Rest.WAITS_FOR_CONFIRMATION and not dry_run and may_ask and session.may_ask and _is_confirmed(found):
-            control.confirm(session.store, found, actor=ACTOR, now_ms=now_ms())
-            continue
-        print_result(found, as_json=following.as_json, with_plan=dry_run)
-        raise typer.Exit(INTERRUPTED if rest in (Rest.PAUSED, Rest.LEFT) else exit_code(found))
+def read_jobs(store: LedgerStore, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs as they are now."""
+    return [store.get_job(job.id) for job in jobs]
 
 
 def print_result(jobs: Sequence[Job], *, as_json: bool, with_plan: bool = False) -> None:
@@ -107,16 +72,6 @@ def print_result(jobs: Sequence[Job], *, as_json: bool, with_plan: bool = False)
     if with_plan and jobs[0].plan is not None:
         print_lines([*plan_lines(jobs[0]), ""])
     print_lines(summary_lines(jobs))
-
-
-def print_detached(jobs: Sequence[Job], *, as_json: bool) -> None:
-    """Print the id by which the jobs are asked for; it alone, so that a script can take it."""
-    if as_json:
-        print_document(document_of(jobs))
-        return
-    name = jobs[0].move_id or jobs[-1].id
-    print_lines([name])
-    sys.stderr.write(f"A runner is at work. `s3batch jobs watch {name}` follows it.\n")
 
 
 def document_of(jobs: Sequence[Job]) -> dict[str, Any]:
@@ -137,33 +92,3 @@ def print_lines(lines: Sequence[str]) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors="backslashreplace").decode(encoding))
     sys.stdout.flush()
-
-
-def current(session: Session, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs as they are now."""
-    return read_jobs(session.store, jobs)
-
-
-def require_number(job: Job, given: int | None, *, may_ask: bool) -> bool:
-    """Tell whether whoever confirms an unverified delete knows how many objects it would delete.
-
-    Without a number, and with somebody to ask, it is asked for.
-    """
-    if given is None and may_ask:
-        sys.stderr.write("".join(f"{line}\n" for line in plan_lines(job)))
-        answer = typer.prompt("Type the number of objects to delete them (anything else stops)", err=True, default="")
-        text = str(answer).replace(",", "").strip()
-        given = int(text) if text.isascii() and text.isdecimal() else None
-    return given == job.total
-
-
-def _is_confirmed(jobs: Sequence[Job]) -> bool:
-    job = due_job(jobs)
-    if job.spec.delete.unverified and job.operation is Operation.DELETE:
-        return require_number(job, None, may_ask=True)
-    lines = [*(summary_lines(jobs[: jobs.index(job)]) if len(jobs) > 1 else []), "", *plan_lines(job), ""]
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
-    question = f"Run the {job.operation} job?"
-    if job.operation is Operation.DELETE:
-        question = "Delete the originals whose copies are proven? All others are kept"
-    return typer.confirm(question, default=False, err=True)

@@ -11,10 +11,10 @@ import typer
 
 from s3batch.cli.connection import effective_connection, pinned
 from s3batch.cli.flat import flat
-from s3batch.cli.following import now_ms
 from s3batch.cli.options import Creating, Following, FromTo, Proving, Reporting, Selection, Store
 from s3batch.cli.request import filter_arguments, source_and_mapping, step_of, with_reporting
-from s3batch.cli.session import open_session, see_through
+from s3batch.cli.see_through import see_through
+from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
 from s3batch.ledger.migrate import upgrade
 from s3batch.ledger.store import LedgerStore
