@@ -22,11 +22,14 @@ _POLL_S = 0.1
 _NEXT = """
 For your own bucket, with the settings that your AWS tools use (AWS_PROFILE, AWS_ENDPOINT_URL, ...):
 
-  s3batch copy s3://BUCKET/PREFIX/ s3://BUCKET/NEW/ --sample 25      try a few; nothing is deleted
-  s3batch verify --job JOB                                           are the copies the originals?
-  s3batch move s3://BUCKET/PREFIX/ s3://BUCKET/NEW/ --dry-run        the plan of it all; nothing is written
-  s3batch move s3://BUCKET/PREFIX/ s3://BUCKET/NEW/ --if-target-exists skip-if-same
-                                                                     copies, verifies, and asks before it deletes
+  # try a few; nothing is deleted
+  {program} copy s3://BUCKET/PREFIX/ s3://BUCKET/NEW/ --sample 25
+  # are the copies the originals?
+  {program} verify --job JOB
+  # the plan of it all; nothing is written
+  {program} move s3://BUCKET/PREFIX/ s3://BUCKET/NEW/ --if-target-exists skip-if-same --dry-run
+  # copies, verifies, and asks before it deletes
+  {program} move s3://BUCKET/PREFIX/ s3://BUCKET/NEW/ --if-target-exists skip-if-same
 """
 
 app = typer.Typer(rich_markup_mode=None)
@@ -57,11 +60,19 @@ def demo(
             shutil.rmtree(folder, ignore_errors=True)
     if not clean:
         console.print(f"\nLedger, segments and reports are kept in {home.root}; look at them with\n")
-        console.print(f"  S3BATCH_HOME={home.root} s3batch jobs list")
+        console.print(f"  S3BATCH_HOME={home.root} {_program()} jobs list")
     if is_right:
-        console.print(_NEXT)
+        console.print(_NEXT.format(program=_program()))
     sys.stdout.flush()
     raise typer.Exit(0 if is_right else 1)
+
+
+def _program() -> str:
+    """Return the command as it can be typed here: in a clone it is not on the path."""
+    beside = Path(sys.executable).parent / "s3batch"
+    if shutil.which("s3batch") is not None or not beside.is_file():
+        return "s3batch"
+    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def _wait_for_runner(home: Home) -> None:

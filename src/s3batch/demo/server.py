@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -30,6 +31,9 @@ from s3batch.model.errors import RefusedError, UnavailableError
 REGION = "us-east-1"
 START_TIMEOUT_S = 60.0
 """MiniStack is up within a second; a machine under load takes longer."""
+
+_PORTS = range(15_000, 32_000)
+"""Below the ports of outgoing connections (Linux: 32768 and up, macOS and BSD: 49152 and up)."""
 
 _POLL_S = 0.05
 _LOG_LINES = 10
@@ -89,6 +93,7 @@ def run_server(folder: Path, *, bucket: str) -> Iterator[Store]:
         "S3_DATA_DIR": str(folder / "ministack-s3"),
         "SERVICES": "s3,iam,sts",
         "STATE_DIR": str(folder / "ministack-state"),
+        "TMPDIR": str(folder),
     }
     with started([str(program)], log=log, environment=dict(os.environ) | settings) as process:
         _wait_until_healthy(process, port, log)
@@ -108,10 +113,13 @@ def _find_program() -> Path:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback that is free now and that no outgoing connection takes before the server does."""
+    choose = random.SystemRandom()
+    while True:
+        port = choose.randrange(_PORTS.start, _PORTS.stop)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
