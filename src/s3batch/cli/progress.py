@@ -96,7 +96,7 @@ def figures_text(job: Job, rates: Rates | None) -> str:
         return ""
     done = tasks_done(job)
     parts = [f"{share_text(done, job.total)}", f"{done:,} of {count_text(job.total, 'object')}"]
-    if job.operation is Operation.COPY and job.bytes_total:
+    if job.operation is Operation.COPY and job.bytes_done:  # bytes are counted when a chunk ends, objects at once
         parts.append(f"{size_text(job.bytes_done)} of {size_text(job.bytes_total)}")
     if rates is not None:
         parts.append(f"{rates.tasks_per_s:,.0f} objects/s")

@@ -17,6 +17,7 @@ from s3batch.cli.flat import flat
 from s3batch.cli.jobs import JobCommands
 from s3batch.cli.jobs import app as jobs_app
 from s3batch.cli.options import Copying, Following
+from s3batch.config import SETTINGS, Kind
 from s3batch.ledger.store import open_ledger
 from tests.unit.cli.command import CommandLine
 from tests.unit.ledger.ledgers import new_job
@@ -182,3 +183,29 @@ def test_json_of_an_error_is_valid_whatever_was_typed(command_line: CommandLine)
     """Hostile words do not break the document."""
     ended = command_line.run("jobs", "show", 'a"b\\c\n\u2028é', "--json")
     assert json.loads(ended.out)["error"]["code"] == "NoSuchJob"
+
+
+def test_the_reference_names_every_setting_verb_and_command_of_jobs() -> None:
+    """With its option, its variable and where it has one its number."""
+    text = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    for setting in SETTINGS.values():
+        row = next(
+            line for line in text.splitlines() if line.startswith(f"| `--{setting.name}` | `{setting.variable}`")
+        )
+        if setting.kind in (Kind.COUNT, Kind.NUMBER) and setting.default is not None and setting.name != "workers":
+            assert f"{setting.default:,.10g}" in row
+        for bound in (setting.least, setting.most):
+            assert bound is None or setting.kind is Kind.SIZE or f"{bound:,.10g}" in row
+        assert all(choice in row for choice in setting.choices)
+    assert [verb for verb in VERBS if f"s3batch {verb}" not in text] == []
+    assert [name for name in ("list", "show", "priority", *JobCommands.modules) if f"`jobs {name}" not in text] == []
+
+
+def test_the_reference_names_every_option_of_the_main_verbs() -> None:
+    """A new option that nobody describes is noticed."""
+    text = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    made: Any = typer.main.get_command(app)
+    for verb in ("copy", "verify", "delete", "move"):
+        parameters = made.get_command(None, verb).params
+        names = {name for each in parameters for name in each.opts if name.startswith("--")}
+        assert sorted(name for name in names - {"--help"} if name not in text) == []
