@@ -15,7 +15,7 @@ from s3batch.control.moves import create_move
 from s3batch.ledger.records import Job, NewJob
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import IfTargetExists, JobSpec, ManifestSource, Operation
+from s3batch.model.job import CopyOptions, IfTargetExists, JobSpec, ManifestSource, Operation
 from s3batch.model.status import TERMINAL, JobStatus
 
 
@@ -32,8 +32,9 @@ def retry(
 ) -> list[Job]:
     """Record new jobs for the rows of a job, or of a move, that failed or were kept; ``codes`` narrows them down.
 
-    A copy or verify becomes one job of its kind. A delete becomes a verify and a delete. A move becomes a move of what
-    its delete did not delete; copies that are there already are left as they are, if they are the same.
+    Without codes, a job that ended before its end (cancelled, failed) hands on the rows that never ran, too. A copy or
+    verify becomes one job of its kind. A delete becomes a verify and a delete. A move becomes a move of what its delete
+    did not delete; copies that are there already are left as they are, if they are the same.
 
     Raises:
         RefusedError: the job has not ended (``NotEnded``), has no such rows (``NothingToRetry``), or it is a move whose
@@ -51,7 +52,7 @@ def retry(
             make_id=make_id,
         )
     job = _with_failures(jobs[0], codes)
-    spec = replace(job.spec, source=_failed_rows_of(job, codes), list_source_at_end=False)
+    spec = replace(job.spec, source=_failed_rows_of(job, codes), copy=_again(job.spec.copy), list_source_at_end=False)
     description = f"again what failed in {job.id}"
     if job.operation is Operation.DELETE and not spec.delete.unverified:
         return _verify_and_delete(
@@ -99,12 +100,9 @@ def _retry_move(
         )
     job = _with_failures(delete, codes)
     spec = copy.spec
-    options = spec.copy
-    if options.if_target_exists is IfTargetExists.FAIL:
-        options = replace(options, if_target_exists=IfTargetExists.SKIP_IF_SAME)
     return create_move(
         store,
-        replace(spec, source=_failed_rows_of(job, codes), copy=options),
+        replace(spec, source=_failed_rows_of(job, codes), copy=_again(spec.copy)),
         verify=verify.spec.verify,
         delete=delete.spec.delete,
         is_confirmed=is_confirmed,
@@ -147,6 +145,13 @@ def _verify_and_delete(
     return store.create_jobs([verify, delete], now_ms=now_ms)
 
 
+def _again(options: CopyOptions) -> CopyOptions:
+    """Return the options for a second go: a copy that was made without being recorded is there, and stays."""
+    if options.if_target_exists is IfTargetExists.FAIL:
+        return replace(options, if_target_exists=IfTargetExists.SKIP_IF_SAME)
+    return options
+
+
 def _failed_rows_of(job: Job, codes: Sequence[str]) -> ManifestSource:
     return ManifestSource(job_id=job.id, codes=tuple(codes), is_retry=True)
 
@@ -157,7 +162,8 @@ def _with_failures(job: Job, codes: Sequence[str]) -> Job:
         raise _not_ended(job)
     counts = job.counts
     unknown = [code for code in codes if code not in counts.by_code]
-    if unknown or not counts.failed + counts.kept:
+    has_unended = not codes and counts.ended < counts.total
+    if unknown or not (counts.failed + counts.kept or has_unended):
         what = f"ended with {' or '.join(unknown)}" if unknown else "failed or was kept"
         there = ", ".join(f"{code} {count:,}" for code, count in counts.by_code.items())
         raise RefusedError(

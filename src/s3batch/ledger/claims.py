@@ -1,8 +1,12 @@
 """Claims on ranges of keys: no job uses as evidence what another one overwrites or deletes (safety.md rule 5).
 
 A claim counts as long as its job has not ended, or a job that depends on it has not: the target that a copy wrote stays
-claimed until the move's delete has ended, whatever crashes in between. Jobs that depend on each other, and the jobs of
-one move, do not stand in each other's way. Two ledgers cannot see each other's claims.
+claimed until the move's delete has ended, whatever crashes in between. A job and those that it depends on, directly or
+by others, and the jobs of one move do not stand in each other's way. Two ledgers cannot see each other's claims.
+
+What an ended job keeps for its dependents holds back only jobs that were created after them: else two deletes, each
+waiting for what the other's verify job keeps, would wait for ever. The one that goes first harms nobody, because the
+other reads both sides again before it deletes (safety.md rule 14).
 """
 
 from __future__ import annotations
@@ -85,30 +89,57 @@ def _claims_of_others(connection: Connection, job_id: str, buckets: Iterable[str
     Overlap is decided in Python, where strings compare by code point, S3's order; a database's collation may not.
     """
     table = schema.claim
-    family = _family(connection, job_id)
+    related = _ancestors(connection, job_id) | _descendants(connection, job_id) | _same_move(connection, job_id)
     query = select(table).where(table.c.bucket.in_(sorted(buckets))).order_by(table.c.id)
+    found = [row for row in connection.execute(query) if row.job_id not in related]
+    blocking = {owner for owner in {row.job_id for row in found} if _is_blocking(connection, owner, job_id)}
     return [
         (row.job_id, _claim(row.bucket, row.first_key, row.last_key, row.mode))
-        for row in connection.execute(query)
-        if row.job_id not in family
+        for row in found
+        if row.job_id in blocking
     ]
 
 
-def _family(connection: Connection, job_id: str) -> set[str]:
-    """Return the ids of the job, of those that it depends on, of those that depend on it, and of its move's."""
+def _is_blocking(connection: Connection, owner: str, job_id: str) -> bool:
+    """Tell whether the owner's claims hold ``job_id`` back: it has not ended, or keeps them for an earlier job."""
     jobs = schema.job
-    family: set[str] = set()
-    found = {job_id}
-    while found - family:
-        family |= found
-        links = connection.execute(
-            select(jobs.c.id, jobs.c.depends_on, jobs.c.move_id).where(jobs.c.id.in_(family))
-        ).all()
-        predecessors = {row.depends_on for row in links if row.depends_on is not None}
-        moves = {row.move_id for row in links if row.move_id is not None}
-        near = select(jobs.c.id).where(jobs.c.depends_on.in_(family) | jobs.c.move_id.in_(moves))
-        found = predecessors | set(connection.execute(near).scalars())
-    return family
+    place = select(jobs.c.created_at_ms, jobs.c.id)
+    if connection.execute(select(jobs.c.ended_at_ms).where(jobs.c.id == owner)).scalar_one() is None:
+        return True
+    asking = tuple(connection.execute(place.where(jobs.c.id == job_id)).one())
+    waiting = place.where(jobs.c.id.in_(_descendants(connection, owner)), jobs.c.ended_at_ms.is_(None))
+    return any(tuple(row) < asking for row in connection.execute(waiting))
+
+
+def _same_move(connection: Connection, job_id: str) -> set[str]:
+    """Return the job and the others of its move."""
+    jobs = schema.job
+    move_id = connection.execute(select(jobs.c.move_id).where(jobs.c.id == job_id)).scalar_one()
+    others = select(jobs.c.id).where(jobs.c.move_id == move_id, jobs.c.move_id.is_not(None))
+    return {job_id, *connection.execute(others).scalars()}
+
+
+def _ancestors(connection: Connection, job_id: str) -> set[str]:
+    """Return the jobs that ``job_id`` depends on, directly or by others."""
+    jobs = schema.job
+    found: set[str] = set()
+    before = connection.execute(select(jobs.c.depends_on).where(jobs.c.id == job_id)).scalar_one()
+    while before is not None and before not in found:
+        found.add(before)
+        before = connection.execute(select(jobs.c.depends_on).where(jobs.c.id == before)).scalar_one()
+    return found
+
+
+def _descendants(connection: Connection, job_id: str) -> set[str]:
+    """Return the jobs that depend on ``job_id``, directly or by others."""
+    jobs = schema.job
+    found: set[str] = set()
+    generation = {job_id}
+    while generation:
+        following = select(jobs.c.id).where(jobs.c.depends_on.in_(generation))
+        generation = set(connection.execute(following).scalars()) - found
+        found |= generation
+    return found
 
 
 def _forget_dead(connection: Connection) -> None:
@@ -124,12 +155,5 @@ def _forget_dead(connection: Connection) -> None:
 
 def _has_live_dependents(connection: Connection, job_id: str) -> bool:
     jobs = schema.job
-    seen: set[str] = set()
-    generation = {job_id}
-    while generation:
-        seen |= generation
-        rows = connection.execute(select(jobs.c.id, jobs.c.ended_at_ms).where(jobs.c.depends_on.in_(generation))).all()
-        if any(row.ended_at_ms is None for row in rows):
-            return True
-        generation = {row.id for row in rows} - seen
-    return False
+    alive = select(jobs.c.id).where(jobs.c.id.in_(_descendants(connection, job_id)), jobs.c.ended_at_ms.is_(None))
+    return connection.execute(alive.limit(1)).first() is not None

@@ -262,7 +262,7 @@ class Segment:
 class KeyClaim:
     """A range of keys of one bucket that a job relies on. Both ends are included; no ``last_key`` means no end.
 
-    Two stores may have buckets of one name: whoever claims says which store by the text put into ``bucket``.
+    Buckets of one name in two stores count as one: a store has many addresses, and waiting harms nobody.
     """
 
     bucket: str

@@ -118,6 +118,30 @@ def test_a_claim_counts_until_the_last_job_that_depends_on_it_has_ended(ledger: 
     assert ledger.claims("copy") == []
 
 
+def test_two_deletes_of_one_range_go_one_after_the_other(ledger: LedgerStore) -> None:
+    """Each waiting for what the other's verify job keeps would be for ever: the one that was created first goes."""
+    ledger.create_jobs([new_job("v1"), new_job("d1", depends_on="v1")], now_ms=1)
+    ledger.create_jobs([new_job("v2"), new_job("d2", depends_on="v2")], now_ms=2)
+    for job_id in ("v1", "v2"):
+        assert ledger.add_claims(job_id, [_prefix("a/", SHARED), _prefix("b/", SHARED)]) == []
+        _end(ledger, job_id)
+    wanted = [_prefix("a/", EXCLUSIVE), _prefix("b/", SHARED)]
+    assert {held.job_id for held in ledger.add_claims("d2", wanted)} == {"v1"}
+    assert ledger.add_claims("d1", wanted) == []
+    assert {held.job_id for held in ledger.add_claims("d2", wanted)} == {"v1", "d1"}
+    _end(ledger, "d1")
+    assert ledger.add_claims("d2", wanted) == []
+
+
+def test_two_deletes_of_one_verify_job_do_not_run_at_once(ledger: LedgerStore) -> None:
+    """Both are permitted by the same evidence; at once they would put two delete markers on a key."""
+    ledger.create_jobs([new_job("v"), new_job("d1", depends_on="v"), new_job("d2", depends_on="v")], now_ms=1)
+    assert ledger.add_claims("v", [_prefix("a/", SHARED)]) == []
+    _end(ledger, "v")
+    assert ledger.add_claims("d1", [_prefix("a/", EXCLUSIVE)]) == []
+    assert [held.job_id for held in ledger.add_claims("d2", [_prefix("a/", EXCLUSIVE)])] == ["d1"]
+
+
 def test_claims_are_ranges_not_keys(ledger: LedgerStore) -> None:
     """A job that would claim key by key is refused rather than claimed in part."""
     ledger.create_jobs([new_job()], now_ms=1)

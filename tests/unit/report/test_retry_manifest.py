@@ -67,3 +67,16 @@ def test_chunks_are_cut_anew(job: FinishedJob, tmp_path: Path) -> None:
     retry = write_retry_manifest(tmp_path / "retry.parquet", job.manifest, job.segments_of_chunk, chunk_entries=3)
     with NormalisedManifest.open(retry.path) as manifest:
         assert [chunk.entries for chunk in manifest.chunks] == [3, 1]
+
+
+def test_entries_that_never_ran_are_tried_again_too(job: FinishedJob, tmp_path: Path) -> None:
+    """A job that was cancelled half-way must not leave the other half behind in silence."""
+    retry = write_retry_manifest(tmp_path / "retry.parquet", job.manifest, job.segments_of_chunk, with_unended=True)
+    assert [entry[0] for entry in entries_of(retry.path)] == ["b", "c", "d", "e", "f"]
+
+
+def test_a_job_that_never_ran_is_tried_again_whole(tmp_path: Path) -> None:
+    """Not one chunk has a segment."""
+    job = finished_job(tmp_path, [Task(key=key, size=1, etag="e", status=None) for key in "abc"])
+    retry = write_retry_manifest(tmp_path / "retry.parquet", job.manifest, lambda _: [], with_unended=True)
+    assert [entry[0] for entry in entries_of(retry.path)] == ["a", "b", "c"]
