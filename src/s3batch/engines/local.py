@@ -12,15 +12,16 @@ import json
 import multiprocessing
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from s3batch.engines.port import AttemptId, ChunkFunctionFactory, Ended, Event, Lost, Progress
+from s3batch.engines.port import AttemptId, ChunkFunctionFactory, Ended, EngineDiedError, Event, Lost, Progress
 from s3batch.engines.worker import work
-from s3batch.model.errors import UnavailableError
+from s3batch.operations.stop import boot_time_s
 
 ATTEMPTS_PER_WORKER = 2
 """Chunks that overlap in one process, so that the end of one does not leave the connections idle."""
@@ -61,7 +62,7 @@ class LocalEngine:
         self._workers: dict[int, _WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._has_events = asyncio.Event()
-        self._lease_s = 0.0
+        self._until_s = 0.0
         self._restarts = 0
         self._next_number = 0
 
@@ -79,22 +80,24 @@ class LocalEngine:
         """Hand the attempt to the worker that has the fewest.
 
         Raises:
-            UnavailableError: workers keep dying.
+            EngineDiedError: workers keep dying.
         """
         if not self._workers:
-            raise UnavailableError(
+            raise EngineDiedError(
                 f"Worker processes died {self._restarts} times.",
-                code="WorkersDied",
                 way_out="Look at the system's log for an out-of-memory kill, then resume with fewer --workers.",
             )
         worker = min(self._workers.values(), key=lambda each: len(each.attempts))
         worker.attempts.add(attempt)
-        self._tell(worker, {"do": "run", "attempt": asdict(attempt), "payload": payload, "lease_s": self._lease_s})
+        self._tell(worker, {"do": "run", "attempt": asdict(attempt), "payload": payload, "until_s": self._until_s})
 
     def extend(self, seconds: float) -> None:
-        """Permit all attempts, present and to come, to write for so many seconds from now."""
-        self._lease_s = seconds
-        self._tell_all({"do": "extend", "seconds": seconds})
+        """Permit all attempts, present and to come, to write for so many seconds from now.
+
+        The workers are told the moment, not the time: a worker that was stopped finds old permissions in its pipe.
+        """
+        self._until_s = boot_time_s() + seconds
+        self._tell_all({"do": "extend", "until_s": self._until_s})
 
     def stop(self, job_id: str) -> None:
         """Ask the attempts of a job to end early."""
@@ -156,12 +159,16 @@ class LocalEngine:
         worker.connection.close()
         worker.process.kill()
         worker.process.join()
-        self._restarts += 1
-        if self._restarts <= MAX_RESTARTS:
-            self._start_worker()
         self._put(Progress(process=worker.number, figures={}))
         for attempt in worker.attempts:
             self._put(Lost(attempt=attempt, reason=f"worker ended with {worker.process.exitcode}"))
+        is_started = False
+        while not is_started and self._restarts < MAX_RESTARTS:
+            self._restarts += 1
+            # The server that forks the workers may be dying too; the next start then makes another one.
+            with suppress(OSError, EOFError):
+                self._start_worker()
+                is_started = True
 
     def _tell(self, worker: _WorkerProcess, message: Mapping[str, Any]) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from s3batch.model.errors import UnavailableError
 from s3batch.operations.stop import StopSignal
 
 
@@ -51,6 +52,12 @@ class Progress:
 Event = Ended | Lost | Progress
 
 
+class EngineDiedError(UnavailableError):
+    """The engine takes no attempt any more; the jobs are as well as they were, and another engine may run them."""
+
+    default_code = "WorkersDied"
+
+
 class Engine(Protocol):
     """Places attempts. One consumer calls :meth:`next_event`."""
 
@@ -62,7 +69,11 @@ class Engine(Protocol):
         """Make the engine ready to take attempts."""
 
     def submit(self, attempt: AttemptId, payload: Mapping[str, Any]) -> None:
-        """Place one attempt. The caller never has more than ``capacity`` under way."""
+        """Place one attempt. The caller never has more than ``capacity`` under way.
+
+        Raises:
+            EngineDiedError: no attempt can be placed any more.
+        """
 
     def extend(self, seconds: float) -> None:
         """Permit all attempts to go on for so many seconds from now; without it they end early by themselves."""

@@ -76,7 +76,7 @@ class _Worker:
                 task.add_done_callback(self._tasks.discard)
             case "extend":
                 for stop in self._stops.values():
-                    stop.extend(message["seconds"])
+                    stop.extend_until(message["until_s"])
             case "stop":
                 for (job_id, _, _), stop in self._stops.items():
                     if job_id == message["job_id"]:
@@ -88,7 +88,7 @@ class _Worker:
         attempt = message["attempt"]
         name = (attempt["job_id"], attempt["chunk_no"], attempt["epoch"])
         stop = self._stops[name] = StopSignal()
-        stop.extend(message["lease_s"])
+        stop.extend_until(message["until_s"])
         try:
             result = await function.run(message["payload"], stop)
         except S3BatchError as error:

@@ -33,7 +33,7 @@ from s3batch.ledger.segments import SegmentInfo, segment_name
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
 from s3batch.model.job import Connection, JobSpec, Operation
-from s3batch.model.status import JobStatus
+from s3batch.model.status import JobStatus, may_follow
 from s3batch.s3.errors import S3RefusedError
 
 _WATCH_INTERVAL_S = 0.25
@@ -59,6 +59,12 @@ _NOTHING = SegmentInfo(path=Path(), sha256="", rows=0, succeeded=0, failed=0, ke
 
 class FencedError(Exception):
     """Another runner drives the job now."""
+
+
+class FormerWorkersError(UnavailableError):
+    """Workers of a runner that is gone are still alive; the job waits until they are gone too."""
+
+    default_code = "FormerWorkers"
 
 
 class JobDriver:
@@ -106,6 +112,8 @@ class JobDriver:
                 pass
         except FencedError:
             log.warning("another runner drives the job")
+        except FormerWorkersError as error:
+            log.warning("the job waits", reason=str(error))  # it is given back, taken up again, and waits again
         except S3BatchError as error:
             log.exception("the job could not be driven on", code=error.code)
             await self._fail_from_anywhere(Failure(code=error.code, reason=str(error), family=error.family))
@@ -128,7 +136,11 @@ class JobDriver:
             self._preparing.cancel()
 
     async def place(self, room: int) -> int:
-        """Claim up to ``room`` chunks and hand them to the engine; return how many."""
+        """Claim up to ``room`` chunks and hand them to the engine; return how many.
+
+        Raises:
+            EngineDiedError: the engine takes none; what was claimed is put back when the job is given back.
+        """
         loop_s = asyncio.get_running_loop().time()
         if not self._is_placing or self._is_exhausted or room <= 0 or loop_s < self._not_before_s:
             return 0
@@ -141,8 +153,8 @@ class JobDriver:
             self._changed.set()
         for chunk in claimed:
             attempt = AttemptId(job_id=self.job_id, chunk_no=chunk.chunk_no, epoch=chunk.epoch)
-            self._in_flight[attempt] = chunk
             services.engine.submit(attempt, self._order(chunk).to_payload())
+            self._in_flight[attempt] = chunk
         return len(claimed)
 
     def take(self, event: Ended | Lost) -> None:
@@ -448,9 +460,11 @@ class JobDriver:
             job = self._services.store.get_job(self.job_id)
             if job.status in (JobStatus.COMPLETING, JobStatus.FAILING, JobStatus.CANCELLING):
                 await self._to(job.status, JobStatus.FAILED, reason=failure.family, failure=failure)
-            elif not isinstance(job.ended_at_ms, int):
+            elif may_follow(job.status, JobStatus.FAILING):
                 await self._to(job.status, JobStatus.FAILING, reason=failure.family, failure=failure)
                 await self._to(JobStatus.FAILING, JobStatus.FAILED, reason=failure.family, failure=failure)
+            elif may_follow(job.status, JobStatus.FAILED):
+                await self._to(job.status, JobStatus.FAILED, reason=failure.family, failure=failure)
 
     async def _save_progress(self, progress: Mapping[str, object]) -> None:
         await self._write(
@@ -466,13 +480,17 @@ class JobDriver:
         """Renew the lease until cancelled; the runner extends the workers' permission after each renewal."""
         while True:
             await asyncio.sleep(LEASE_MS / 6000)
-            is_ours = await self._write(
-                LedgerStore.renew_lease,
-                self.job_id,
-                self._epoch,
-                now_ms=self._services.now_ms(),
-                lease_ms=LEASE_MS,
-            )
+            try:
+                is_ours = await self._write(
+                    LedgerStore.renew_lease,
+                    self.job_id,
+                    self._epoch,
+                    now_ms=self._services.now_ms(),
+                    lease_ms=LEASE_MS,
+                )
+            except UnavailableError as error:  # a full disk passes; a lease that has run out is only taken by others
+                self._services.log.warning("the lease was not renewed", job=self.job_id, code=error.code)
+                continue
             if not is_ours:
                 self._services.engine.stop(self.job_id)
                 return
@@ -488,10 +506,9 @@ class JobDriver:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     if asyncio.get_running_loop().time() > deadline_s:
-                        raise UnavailableError(
+                        raise FormerWorkersError(
                             f"Workers of a former runner still hold {folder.workers_lock}.",
-                            code="FormerWorkers",
-                            way_out="End the processes that hold the file, then resume the job.",
+                            way_out="End the processes that hold the file.",
                         ) from None
                     await asyncio.sleep(_WATCH_INTERVAL_S)
                 else:

@@ -59,19 +59,20 @@ def pause_s(unavailable_in_a_row: int) -> float:
 def claims_of(spec: JobSpec, spans: tuple[KeySpan, ...], *, is_move: bool) -> tuple[KeyClaim, ...]:
     """Return the key ranges that a job relies on: shared what it reads, exclusive what it overwrites or deletes.
 
+    A bucket is claimed by its name alone: one store has many addresses (a name, an IP, http, https), and a claim that
+    is held against a bucket of the same name elsewhere only makes a job wait.
+
     A copy that belongs to a move claims its source exclusively from the start: the move is going to delete there, and
     two moves over one prefix that both got as far as their deletes would wait for each other for ever.
     """
-    store = spec.connection.endpoint_url or "aws"
     deletes = spec.operation is Operation.DELETE or is_move
-    sources = [_claim(store, span, Mode.EXCLUSIVE if deletes else Mode.SHARED) for span in spans]
+    sources = [_claim(span, Mode.EXCLUSIVE if deletes else Mode.SHARED) for span in spans]
     mapping = spec.mapping
     if mapping is None:
         return tuple(sources)
     mode = Mode.EXCLUSIVE if spec.operation is Operation.COPY else Mode.SHARED
     targets = [
         _claim(
-            store,
             KeySpan(
                 bucket=mapping.target_bucket,
                 first_key=mapping.target_key(span.first_key),
@@ -84,5 +85,5 @@ def claims_of(spec: JobSpec, spans: tuple[KeySpan, ...], *, is_move: bool) -> tu
     return (*sources, *targets)
 
 
-def _claim(store: str, span: KeySpan, mode: Mode) -> KeyClaim:
-    return KeyClaim(bucket=f"{store} {span.bucket}", first_key=span.first_key, last_key=span.last_key, mode=mode)
+def _claim(span: KeySpan, mode: Mode) -> KeyClaim:
+    return KeyClaim(bucket=span.bucket, first_key=span.first_key, last_key=span.last_key, mode=mode)

@@ -175,6 +175,7 @@ def _gather_retry(spec: JobSpec, services: RunnerServices, path: Path) -> Normal
             manifest,
             lambda number: by_chunk.get(number, []),
             codes=spec.source.codes,
+            with_unended=not spec.source.codes,
             chunk_entries=spec.chunk_entries,
             chunk_bytes=spec.chunk_bytes,
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from s3batch.engines.port import Ended, Lost, Progress
+from s3batch.engines.port import Ended, EngineDiedError, Lost, Progress
 from s3batch.execute.driver import JobDriver
 from s3batch.execute.services import LEASE_MS, WORKER_PERMISSION_S, RunnerServices
 from s3batch.ledger.records import Job
@@ -152,8 +152,13 @@ class Runner:
                 room = self._services.engine.capacity - sum(each.in_flight for each in self._drivers.values())
                 if room <= 0:
                     break
-                with suppress(S3BatchError):  # the driver's own step meets the same error and ends the job with it
+                try:
                     await driver.place(room)
+                except EngineDiedError as error:
+                    self._services.log.error("no worker is left", error=str(error))  # noqa: TRY400 - no bug of ours
+                    self.leave()
+                except S3BatchError as error:  # the driver's own step meets it too and ends the job with it
+                    self._services.log.warning("no chunk was placed", job=driver.job_id, code=error.code)
 
     async def _dispatch(self) -> None:
         """Hand what the engine reports to whom it concerns."""

@@ -21,7 +21,11 @@ class StopSignal:
 
     def extend(self, seconds: float) -> None:
         """Permit writes for so many seconds from now."""
-        self._deadline_s = boot_time_s() + seconds
+        self.extend_until(boot_time_s() + seconds)
+
+    def extend_until(self, deadline_s: float) -> None:
+        """Permit writes until a moment of :func:`boot_time_s`, which is one clock for all processes of a machine."""
+        self._deadline_s = deadline_s
 
     def request(self) -> None:
         """Ask every chunk that holds this signal to end early."""
