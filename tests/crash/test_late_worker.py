@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from s3batch.engines.local import MAX_RESTARTS
+from s3batch.engines import local
 from s3batch.engines.port import Ended, EngineDiedError, Lost
 from s3batch.operations.stop import StopSignal, boot_time_s
 from tests.echo_engine import attempt, ends, running
@@ -51,29 +51,34 @@ def test_a_worker_that_was_stopped_beyond_its_permission_writes_nothing_when_it_
 def test_a_permission_that_was_given_before_a_suspension_is_over_after_it() -> None:
     """The deadline is a moment on a clock that all processes share, not a time from when it is read."""
     stop = StopSignal()
-    assert stop.is_set  # nothing is permitted yet
-    stop.extend_until(boot_time_s() + 60)
-    assert not stop.is_set
-    stop.extend_until(boot_time_s() - 0.001)
-    assert stop.is_set
-    stop.extend(60)
+    may_write = [not stop.is_set]  # nothing is permitted yet
+    for deadline_s in (boot_time_s() + 60, boot_time_s() - 0.001):
+        stop.extend_until(deadline_s)
+        may_write.append(not stop.is_set)
+    assert may_write == [False, True, False]
+
+
+def test_a_wish_to_stop_outlives_every_permission() -> None:
+    """A runner goes on permitting while the attempts that it has stopped come to their end."""
+    stop = StopSignal()
     stop.request()
-    assert stop.is_set  # a wish to stop outlives every permission
     stop.extend(60)
     assert stop.is_set
 
 
-def test_an_engine_whose_workers_die_again_and_again_says_so() -> None:
+def test_an_engine_whose_workers_die_again_and_again_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every attempt is told as lost, and what is placed afterwards is refused, never forgotten."""
+    restarts = 3
+    monkeypatch.setattr(local, "MAX_RESTARTS", restarts)
 
     async def scenario() -> None:
         workers = 2
         async with running(workers) as engine:
-            for number in range(MAX_RESTARTS + workers):
+            for number in range(restarts + workers):
                 engine.submit(attempt(number), {"do": "die"})
                 (lost,) = await ends(engine, 1)
                 assert isinstance(lost, Lost)
-            with pytest.raises(EngineDiedError, match="died 20 times"):
+            with pytest.raises(EngineDiedError, match="died 3 times"):
                 engine.submit(attempt(99), {"do": "answer"})
 
     asyncio.run(scenario())
