@@ -2,7 +2,8 @@
 
 In:  source key, target key, the ETag that the manifest pinned. Out: the transport's callback (status, body, headers).
 The answer is read by ``xml_answers.parse_copy_answer``; what failed is repeated by the caller, through
-``S3Client.copy_object``. Taking the throttle's slot before, and telling it the end after, is the caller's part too.
+``S3Client.copy_object``. Taking the throttle's slot before, and telling it the end after, is the caller's part too, and
+so is asking right before ``start`` whether a write may still be sent: this way asks nobody.
 
 A condition on the target and libcurl: a kept connection that dies is replaced in silence, so any 412 here may be the
 answer to our own first copy. Connections of their own would cost more than the copies: read the target at a 412.
@@ -37,6 +38,7 @@ class CopyPlan:
         "_clock",
         "_credentials",
         "_headers",
+        "_learned",
         "_offset_s",
         "_prefix",
         "_sender",
@@ -73,6 +75,7 @@ class CopyPlan:
         self._submit = sender.transport.submit
         self._addresses = sender.addresses
         self._clock = sender.clock
+        self._learned = sender.learned
         self._prepare()
 
     def start(  # noqa: PLR0917 - on the hot path keywords would cost
@@ -98,7 +101,7 @@ class CopyPlan:
             source.peek()
         if (
             source.current is not self._credentials
-            or sender.clock_offset_s != self._offset_s
+            or self._learned.clock_offset_s != self._offset_s
             or self._addresses.address(self._target_bucket) is not self._address
         ):
             self._prepare()
@@ -123,7 +126,7 @@ class CopyPlan:
         self._address = sender.addresses.address(self._target_bucket)
         self._prefix = self._address.key_prefix
         self._credentials = sender.credentials.current
-        self._offset_s = sender.clock_offset_s
+        self._offset_s = self._learned.clock_offset_s
         self._signer = CopySigner(
             self._credentials,
             self._address.region,

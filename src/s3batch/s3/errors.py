@@ -113,6 +113,15 @@ class S3UnavailableError(S3Error, UnavailableError):
     """The store did not do it now, and trying again within the limits did not help."""
 
 
+class PermissionExpiredError(UnavailableError):
+    """This program may not write any more (safety.md rule 21): nothing was sent, by this attempt of the call at least.
+
+    No failure of the store and nothing to try again: who holds the permission says when it comes back.
+    """
+
+    default_code = "PermissionExpired"
+
+
 class TransportError(UnavailableError):
     """No answer: the connection failed, or the answer was not read to its end.
 

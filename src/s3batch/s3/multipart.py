@@ -135,7 +135,11 @@ class MultipartCalls(S3Reader):
 
     async def abort_multipart_upload(self, bucket: str, key: str, upload_id: str) -> None:
         """Drop an upload and its parts; one that is not there (any more) is no error."""
-        call = self._write("AbortMultipartUpload", "DELETE", bucket, key, query=[("uploadId", upload_id)])
+        # Never too late: an upload's id is its attempt's own, and what is left open is billed.
+        call = replace(
+            self._write("AbortMultipartUpload", "DELETE", bucket, key, query=[("uploadId", upload_id)]),
+            needs_permission=False,
+        )
         try:
             await self._sender.send(call, lambda _: None)
         except S3RefusedError as error:
@@ -199,6 +203,7 @@ class MultipartCalls(S3Reader):
             repeat=repeat,
             fresh=fresh,
             may_fail_late=late,
+            needs_permission=True,
         )
 
 

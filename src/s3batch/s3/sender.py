@@ -20,16 +20,17 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from s3batch.model.errors import RefusedError
 from s3batch.s3.addressing import AddressBook
 from s3batch.s3.credentials import CredentialSource
 from s3batch.s3.encoding import encode_key, encode_query
-from s3batch.s3.errors import INVALID_ANSWER, S3Error, S3UnavailableError, TransportError
+from s3batch.s3.errors import INVALID_ANSWER, PermissionExpiredError, S3Error, S3UnavailableError, TransportError
 from s3batch.s3.retry import MAX_ATTEMPTS, RetryClass, backoff_s, classify, classify_transport
 from s3batch.s3.signing import EMPTY_SHA256, Credentials, Signer
 from s3batch.s3.throttle import Throttle
@@ -83,6 +84,8 @@ class Call:
     may_fail_late: bool = False
     """A 200 may carry an ``<Error>``."""
     max_body_bytes: int = MAX_XML_BYTES
+    needs_permission: bool = False
+    """A write, which is not sent once the sender's permission to write is gone."""
 
     def with_limit(self, max_body_bytes: int) -> Call:
         """Return the same call with another bound on its answer."""
@@ -91,6 +94,15 @@ class Call:
     def __str__(self) -> str:
         """Return what error messages call it."""
         return f"{self.operation} s3://{self.bucket}/{'' if self.key is None else self.key}"
+
+
+@dataclass(kw_only=True, slots=True)
+class Learned:
+    """What the store's answers taught; shared by all clients of one store."""
+
+    clock_offset_s: float = 0.0
+    conditional_copy_supported: bool | None = None
+    conditional_delete_supported: bool | None = None
 
 
 @dataclass(slots=True)
@@ -129,14 +141,25 @@ class Sender:
         self.throttle = throttle
         self.addresses = addresses
         self.credentials = credentials
-        self.clock_offset_s = 0.0
+        self.learned = Learned()
         self.clock = clock
         self._methods = methods
         self._signers: dict[tuple[str, str], Signer] = {}
+        self._may_write: Callable[[], bool] | None = None
+
+    def guarded_by(self, may_write: Callable[[], bool]) -> Self:
+        """Return a sender that shares everything with this one and sends a write only while ``may_write`` says so.
+
+        It is asked last of all, when a write has its slot of the throttle, before each of its attempts: what waited
+        or backed off may have outlived its permission (safety.md rule 21).
+        """
+        guarded = copy(self)
+        guarded._may_write = may_write  # noqa: SLF001 - of its own class
+        return guarded
 
     def now_s(self) -> float:
         """Return the store's time as far as it is known."""
-        return self.clock() + self.clock_offset_s
+        return self.clock() + self.learned.clock_offset_s
 
     async def send(self, call: Call, read: Callable[[RawResponse], T]) -> T:
         """Return what ``read`` makes of the answer; see the module's text for what is tried again.
@@ -145,6 +168,7 @@ class Sender:
             S3RefusedError: a final answer.
             S3UnavailableError: the attempts are used up, or it must not be repeated.
             TransportError: the same, without any answer.
+            PermissionExpiredError: a write whose time was over.
             RefusedError: the call may not be sent at all.
         """
         self._require_sendable(call)
@@ -265,6 +289,8 @@ class Sender:
     async def _attempt(self, call: Call, credentials: Credentials) -> RawResponse:
         url, headers = self.url_and_headers(call, credentials)
         async with self.throttle.slot() as slot:
+            if call.needs_permission and self._may_write is not None and not self._may_write():
+                raise PermissionExpiredError(f"{call}: not sent, the permission to write is over.")
             response = await self.transport.request(
                 call.method,
                 url,
@@ -314,8 +340,8 @@ class Sender:
         if server_ms is None or history.attempts[RetryClass.CLOCK]:
             return retry_class
         offset_s = server_ms / 1000 - self.clock()
-        if retry_class is RetryClass.CLOCK or abs(offset_s - self.clock_offset_s) > MIN_SKEW_S:
-            self.clock_offset_s = offset_s
+        if retry_class is RetryClass.CLOCK or abs(offset_s - self.learned.clock_offset_s) > MIN_SKEW_S:
+            self.learned.clock_offset_s = offset_s
             return RetryClass.CLOCK
         return retry_class
 

@@ -16,7 +16,9 @@ DeleteObject without one, DeleteObjects  not repeated when the outcome is unknow
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import Self
 
 from s3batch.model.errors import RefusedError
 from s3batch.s3.answers import (
@@ -57,10 +59,25 @@ _MALFORMED_XML = "MalformedXML"
 class S3Client(MultipartCalls):
     """One store's calls, reading and writing."""
 
-    conditional_copy_supported: bool | None = None
-    """False once the store answered 501 to a condition on the target of a copy; None as long as nothing is known."""
-    conditional_delete_supported: bool | None = None
-    """False once the store refused a DeleteObjects body with ETags; True proves nothing, stores ignore them."""
+    @property
+    def conditional_copy_supported(self) -> bool | None:
+        """Return False once the store answered 501 to a condition on the target of a copy; None: nothing is known."""
+        return self._sender.learned.conditional_copy_supported
+
+    @property
+    def conditional_delete_supported(self) -> bool | None:
+        """Return False once the store refused a DeleteObjects body with ETags; many ignore them in silence."""
+        return self._sender.learned.conditional_delete_supported
+
+    def guarded_by(self, may_write: Callable[[], bool]) -> Self:
+        """Return a client of the same connections whose writes are sent only while ``may_write`` says so.
+
+        All calls but AbortMultipartUpload and the hot path's ``CopyPlan.start`` ask it before each attempt, when their
+        turn has come; they raise ``PermissionExpiredError`` then. Close the client that this was made from, not this.
+        """
+        guarded = copy(self)
+        guarded._sender = self._sender.guarded_by(may_write)  # noqa: SLF001 - of its own class
+        return guarded
 
     async def put_object(
         self,
@@ -124,7 +141,7 @@ class S3Client(MultipartCalls):
             except S3RefusedError as error:
                 if error.code != NOT_IMPLEMENTED:
                     raise
-            self.conditional_copy_supported = False
+            self._sender.learned.conditional_copy_supported = False
         if condition:
             await self._require_target(bucket, key, if_match=if_match, if_none_match=if_none_match)
         call = self._write("CopyObject", "PUT", bucket, key, headers=source, late=True)
@@ -197,7 +214,7 @@ class S3Client(MultipartCalls):
             if etags is None or error.code != _MALFORMED_XML or not allow_unconditional:
                 raise
             batch = await self._delete_batch(bucket, keys, version_ids, None)
-            self.conditional_delete_supported = False
+            self._sender.learned.conditional_delete_supported = False
         return batch
 
     async def put_object_tagging(

@@ -13,7 +13,15 @@ import pytest
 from s3batch.config import Connection
 from s3batch.model.errors import RefusedError
 from s3batch.s3.client import DeleteKey, PartResult, S3Client, S3Reader, parse_copy_answer
-from s3batch.s3.errors import EMPTY_ANSWER, INVALID_ANSWER, S3Error, S3RefusedError, S3UnavailableError, TransportError
+from s3batch.s3.errors import (
+    EMPTY_ANSWER,
+    INVALID_ANSWER,
+    PermissionExpiredError,
+    S3Error,
+    S3RefusedError,
+    S3UnavailableError,
+    TransportError,
+)
 from s3batch.s3.retry import MAX_ATTEMPTS, RetryClass
 from tests.unit.s3.raw_server import Behaviour, RawServer, close_at_once, hang, ok, reset, sends
 
@@ -573,7 +581,7 @@ def test_a_plan_follows_new_credentials_and_another_clock() -> None:
             await future
             source = client._sender.credentials
             source.current = type(source.current)(access_key="AK9", secret_key="s")
-            client._sender.clock_offset_s = 86_400.0 * 400
+            client._sender.learned.clock_offset_s = 86_400.0 * 400
 
     with scripted(COPIED) as server:
         ask(server, work)
@@ -598,3 +606,69 @@ def test_a_plan_refuses_what_is_not_pinned() -> None:
     with scripted(COPIED) as server:
         assert ask(server, work) == ["EmptyKey", "EmptyKey", "NotPinned"]
         assert server.requests == []
+
+
+WRITES: tuple[Callable[[S3Client], Awaitable[object]], ...] = (
+    copy,
+    lambda client: client.copy_object("b", "k", "b", "t", if_none_match=True),
+    lambda client: client.put_object("b", "k", b"x"),
+    lambda client: client.create_multipart_upload("b", "k"),
+    lambda client: client.upload_part_copy("b", "k", "b", "t", "u", 1),
+    lambda client: client.complete_multipart_upload("b", "k", "u", [PartResult(part_number=1, etag=ETAG)]),
+    lambda client: client.put_object_tagging("b", "k", [("a", "b")]),
+    lambda client: client.delete_object("b", "k", if_match=ETAG),
+    lambda client: client.delete_batch("b", ["k"], etags=[ETAG]),
+)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_whose_time_is_over_is_not_sent(write: Callable[[S3Client], Awaitable[object]]) -> None:
+    """Whatever it waited for before: the permission is asked for last (safety.md rule 21)."""
+
+    async def work(client: S3Client) -> None:
+        with pytest.raises(PermissionExpiredError):
+            await write(client.guarded_by(lambda: False))
+
+    with scripted(COPIED) as server:
+        ask(server, work)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("failure", [error(503, "SlowDown"), error(500, "InternalError"), close_at_once])
+def test_a_write_is_not_repeated_when_its_time_is_over_meanwhile(failure: Behaviour) -> None:
+    """A back-off may last longer than a permission; a later attempt at the same chunk may be at work by then."""
+
+    async def work(client: S3Client) -> None:
+        permissions = iter([True])
+        with pytest.raises(PermissionExpiredError):
+            await copy(client.guarded_by(lambda: next(permissions, False)))
+        assert client.throttle.in_flight == 0
+
+    with scripted(failure, COPIED) as server:
+        ask(server, work)
+        assert len(server.requests) == 1
+
+
+def test_reading_and_aborting_need_no_permission() -> None:
+    """Neither changes an object; an upload that is not aborted is billed."""
+
+    async def work(client: S3Client) -> None:
+        guarded = client.guarded_by(lambda: False)
+        await guarded.head_object("b", "k")
+        await guarded.abort_multipart_upload("b", "k", "u")
+
+    with scripted(HEAD, answer(204)) as server:
+        ask(server, work)
+        assert [request.method for request in server.requests] == ["HEAD", "DELETE"]
+
+
+def test_what_one_guarded_client_learns_all_know() -> None:
+    """The guard is an attempt's, the store is everybody's."""
+
+    async def work(client: S3Client) -> bool | None:
+        await client.guarded_by(lambda: True).copy_object("b", "k", "b", "t", if_none_match=True)
+        return client.conditional_copy_supported
+
+    absent = answer(404)
+    with scripted(error(501, "NotImplemented"), absent, COPIED) as server:
+        assert ask(server, work) is False
