@@ -17,6 +17,7 @@ from typing import Any
 from s3batch.config import Home
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import open_ledger
+from s3batch.model.status import JobStatus
 
 WAIT_S = 120.0
 _POLL_S = 0.02
@@ -91,6 +92,26 @@ class CommandLine:
         store = open_ledger(Home(root=self.home).ledger)
         try:
             return store.list_jobs()
+        finally:
+            store.close()
+
+    def is_under_way(self, bucket: str) -> bool:
+        """Tell whether a job about this bucket runs and has recorded something."""
+        if not Home(root=self.home).ledger.exists():
+            return False
+        return any(job.status is JobStatus.ACTIVE and job.succeeded and bucket in job.spec_json for job in self.jobs())
+
+    def pid_of_runner(self, bucket: str) -> int:
+        """Return the process of the runner that drives a job about this bucket, once it has recorded something."""
+        deadline_s = time.monotonic() + WAIT_S
+        while not self.is_under_way(bucket):
+            assert time.monotonic() < deadline_s
+            time.sleep(_POLL_S)
+        store = open_ledger(Home(root=self.home).ledger)
+        try:
+            (job,) = (job for job in store.list_jobs() if job.status is JobStatus.ACTIVE and bucket in job.spec_json)
+            runners = store.live_runners(now_ms=time.time_ns() // 10**6, within_ms=60_000)
+            return next(runner.pid for runner in runners if runner.id == job.runner_id)
         finally:
             store.close()
 

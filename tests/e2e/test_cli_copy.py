@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from s3batch.model.status import JobStatus
@@ -122,13 +123,7 @@ def test_ctrl_c_pauses_and_resume_goes_on(
         "copy", f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/new/", "--max-rate", "30", "--chunk-entries", "10"
     )
 
-    def is_under_way() -> bool:
-        return any(job.status is JobStatus.ACTIVE and job.succeeded and _is_about(job, bucket_name) for job in _jobs())
-
-    def _jobs() -> list[Any]:
-        return command_line.jobs() if (command_line.home / "ledger.sqlite").exists() else []
-
-    ended = interrupt_when(process, is_under_way)
+    ended = interrupt_when(process, lambda: command_line.is_under_way(bucket_name))
     job = command_line.jobs()[0]
     assert ended.code == 130, ended.err
     assert "Pausing the copy job; Ctrl-C again leaves without waiting for it." in ended.err
@@ -142,8 +137,26 @@ def test_ctrl_c_pauses_and_resume_goes_on(
     assert etag_by_key("new/") == etags(originals, "sdo/")
 
 
-def _is_about(job: Any, bucket: str) -> bool:  # noqa: ANN401 - a ledger's record
-    return bucket in job.spec_json
+def test_a_runner_that_is_killed_while_it_is_followed_is_replaced(
+    command_line: CommandLine, fill: Fill, etag_by_key: Listed, bucket_name: str
+) -> None:
+    """``s3batch copy ... --json`` goes on and counts each object once although its runner was killed (kill -9)."""
+    originals = fill("sdo/", 100)
+    process = command_line.start(
+        "copy",
+        f"s3://{bucket_name}/sdo/",
+        f"s3://{bucket_name}/new/",
+        "--max-rate",
+        "40",
+        "--chunk-entries",
+        "10",
+        "--json",
+    )
+    os.kill(command_line.pid_of_runner(bucket_name), signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(out)["counts"]["succeeded"] == len(originals)
+    assert etag_by_key("new/") == etags(originals, "sdo/")
 
 
 def test_a_detached_job_is_watched_later(

@@ -76,7 +76,8 @@ def require_number(job: Job, given: int | None, *, may_ask: bool) -> bool:
     """
     if given is None and may_ask:
         sys.stderr.write("".join(f"{line}\n" for line in plan_lines(job)))
-        answer = typer.prompt("Type the number of objects to delete them (anything else stops)", err=True, default="")
+        question = "Type the number of objects to delete them (anything else stops)"
+        answer = typer.prompt(question, err=True, default="", show_default=False)
         text = str(answer).replace(",", "").strip()
         given = int(text) if text.isascii() and text.isdecimal() else None
     return given == job.total

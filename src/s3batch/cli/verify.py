@@ -49,8 +49,11 @@ def verify(
     Each object ends as proven, different, missing or undecided. With --job the objects are those that the copy pinned,
     and the job's result is what `s3batch delete --job` takes.
     """
-    if job is not None and (where.source or where.manifest or where.to):
-        raise UsageError("--job stands alone.", way_out="Write SOURCE TARGET, or --job COPY_JOB.")
+    if job is not None and (where != FromTo() or filter_arguments(selection, random_seed=0)):
+        raise UsageError(
+            "--job stands alone: its objects, mapping and store are those of the copy.",
+            way_out="Write SOURCE TARGET with filters, or --job COPY_JOB.",
+        )
     if job is None:
         spec = _request(where, selection, proving, store, reporting)
         copy_job = None

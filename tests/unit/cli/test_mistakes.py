@@ -56,6 +56,8 @@ MISTAKES: list[tuple[str, int, str]] = [
     (f"move {AWS} s3://archive/x/ --sample 5", REFUSED, "A move of a sample would delete some objects"),
     (f"verify {AWS} s3://archive/x/ --level response", USAGE, "rests on a copy's own answers"),
     (f"verify {AWS} s3://archive/x/ --job 1234", USAGE, "--job stands alone"),
+    ("verify --job 12345678 --include *.cdf", USAGE, "--job stands alone"),
+    ("verify --job 12345678 --strip-prefix sdo/", USAGE, "--job stands alone"),
     ("verify --job 12345678", REFUSED, "No job or move '12345678' is in this ledger"),
     ("delete", USAGE, "Write --job VERIFY_JOB, or --manifest URL --unverified."),
     ("delete --manifest list.csv", USAGE, "Write --job VERIFY_JOB, or --manifest URL --unverified."),
