@@ -189,6 +189,19 @@ def test_what_changed_after_verify_is_kept_and_nothing_else(s3_server: Server, b
     assert len(list_all(s3_server, bucket_name, TARGET)) == len(NAMES) - 1
 
 
+def test_where_both_sides_are_gone_nothing_is_called_a_success(s3_server: Server, bucket_name: str) -> None:
+    """A source that is absent is well only while its proven copy is there; else the row says what is lost."""
+    work = _prove(s3_server, _make_copies(s3_server, bucket_name, NAMES[:3]))
+    client = s3_server.boto3_client()
+    for key in (SOURCE + NAMES[0], TARGET + NAMES[0], SOURCE + NAMES[1]):
+        client.delete_object(Bucket=bucket_name, Key=key)
+    put_all(s3_server, bucket_name, {TARGET + NAMES[1]: b"NEW.txt"})
+    outcomes = _delete(s3_server, work)
+    assert codes(work, outcomes) == {SOURCE + NAMES[0]: "TargetMissing", SOURCE + NAMES[1]: "TargetChanged"}
+    assert all("The source is gone as well." in each["message"] for each in outcomes[:2])
+    assert statuses(outcomes) == ["kept", "kept", "succeeded"]
+
+
 def test_nothing_is_deleted_without_proof(s3_server: Server, bucket_name: str) -> None:
     """Rows that verify did not prove, and a job without evidence, keep everything."""
     work = _make_copies(s3_server, bucket_name, NAMES[:4])

@@ -189,12 +189,10 @@ class _Chunk:
                 etag, size = sides.seen_target(position)
                 self._context.outcomes.keep(row, code, message, etag=etag, size=size, checked_at_ms=sides.read_at_ms)
         if gone:
-            await self._record_gone(rows, gone, refusals, sides)
+            await self._record_gone(rows, gone, sides)
         return again
 
-    async def _record_gone(
-        self, rows: Sequence[int], positions: list[int], refusals: dict[int, Refusal], sides: BothSides
-    ) -> None:
+    async def _record_gone(self, rows: Sequence[int], positions: list[int], sides: BothSides) -> None:
         """Record sources that were absent; where an attempt of ours may have made a delete marker, find its id."""
 
         async def record(position: int) -> None:
@@ -206,7 +204,6 @@ class _Chunk:
             self._context.outcomes.succeed(
                 row,
                 code=Code.ALREADY_GONE,
-                message=refusals[position].message or None,
                 etag=etag,
                 size=size,
                 version_id=marker_id,

@@ -116,15 +116,14 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
     if not is_fresh(age_ms):
         limit_s = MAX_READING_AGE_MS // 1000
         return Refusal(Code.EVIDENCE_EXPIRED, f"Both sides could not be read again within {limit_s} s.")
-    if source is None:
-        return Refusal(Code.ALREADY_GONE, _gone(is_copy_intact=not needs_proof or target == proof))
-    if source != pinned:
+    if source is not None and source != pinned:
         return Refusal(Code.SOURCE_CHANGED, _not("source", source, "what the manifest pinned"))
-    if not needs_proof or target == proof:
-        return None
-    if target is None:
-        return Refusal(Code.TARGET_MISSING, "The target that was proven is no longer there.")
-    return Refusal(Code.TARGET_CHANGED, _not("target", target, "what was proven"))
+    also = "" if source is not None else " The source is gone as well."
+    if needs_proof and target != proof:
+        if target is None:
+            return Refusal(Code.TARGET_MISSING, f"The target that was proven is no longer there.{also}")
+        return Refusal(Code.TARGET_CHANGED, f"{_not('target', target, 'what was proven')}{also}")
+    return None if source is not None else Refusal(Code.ALREADY_GONE, "")
 
 
 def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None:
@@ -158,10 +157,6 @@ def _identity(etags: Sequence[str | None], sizes: Sequence[int | None], position
     """Return what is at a position, or ``None`` where there is nothing."""
     etag, size = etags[position], sizes[position]
     return None if etag is None or size is None else Identity(etag, size)
-
-
-def _gone(*, is_copy_intact: bool) -> str:
-    return "" if is_copy_intact else "The source was gone already, and the target is no longer what was proven."
 
 
 def _not(side: str, seen: Identity, expected: str) -> str:
