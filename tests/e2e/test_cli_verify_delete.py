@@ -115,6 +115,11 @@ def test_an_unverified_delete_wants_the_number_of_objects(
     done = command_line.run("jobs", "confirm", job.id, "--objects", "5", "--json")
     assert done.code == 0, done.err
     assert len(etag_by_key("tmp/")) == len(originals) - 5
+    manifest.write_text(f"{bucket_name},{quote(sorted(originals)[6])}\n")
+    question = "Type the number of objects to delete them"
+    for typed, left in (("2", len(originals) - 5), ("1", len(originals) - 6)):
+        command_line.run_in_terminal("delete", "--manifest", str(manifest), "--unverified", answers={question: typed})
+        assert len(etag_by_key("tmp/")) == left
 
 
 def test_a_sample_that_was_proven_is_not_deleted(

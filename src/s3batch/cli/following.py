@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import FrameType
@@ -23,7 +23,7 @@ from s3batch.control.background import BackgroundRunner
 from s3batch.control.standing import Standing, due_job, standing_of
 from s3batch.ledger.records import Job, Wanted
 from s3batch.ledger.store import LedgerStore
-from s3batch.model.errors import UnavailableError
+from s3batch.model.errors import RefusedError, UnavailableError
 from s3batch.model.status import JobStatus
 
 _POLL_INTERVALS_S = (0.05, 0.3)
@@ -134,7 +134,8 @@ def _ask_to_pause(store: LedgerStore, jobs: Sequence[Job], display: Display | No
     if display is not None:
         display.say(f"Pausing the {job.operation} job; Ctrl-C again leaves without waiting for it.")
     if job.wanted is not Wanted.PAUSE and job.status not in (JobStatus.PAUSING, JobStatus.COMPLETING):
-        control.pause(store, [job], actor=ACTOR, now_ms=now_ms())
+        with suppress(RefusedError):  # it has ended meanwhile; the next look tells
+            control.pause(store, [job], actor=ACTOR, now_ms=now_ms())
 
 
 @contextmanager
