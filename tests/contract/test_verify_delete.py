@@ -40,7 +40,9 @@ def _prove(server: Server, work: ChunkWork, level: Level = Level.ETAG) -> ChunkW
 
 
 def _delete(server: Server, work: ChunkWork, **settings: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - its fields
-    return run(server, DeleteOperation(mapping=copied(TARGET, work.bucket), **settings), work)
+    """Delete with listings that are trusted, as on AWS, unless the test says otherwise."""
+    operation = DeleteOperation(mapping=copied(TARGET, work.bucket), **{"trust_listings": True, **settings})
+    return run(server, operation, work)
 
 
 NAMES = [f"{number:03}.txt" for number in range(12)]
@@ -418,14 +420,32 @@ def test_a_target_of_the_own_evidence_is_never_deleted(ministack: Server, bucket
     assert set(list_all(ministack, bucket_name)) == {"a/a/x", "a/a/a/x"}
 
 
-def test_listings_that_are_not_trusted_are_replaced_by_heads(
+def test_listings_of_another_store_than_aws_are_not_trusted_unless_the_user_says_so(
     ministack: Server, bucket_name: str, fault_proxy: StartProxy
 ) -> None:
-    """With distrust every object is asked for by HEAD on both sides, and no listing is used."""
+    """By default every object is asked for by HEAD on both sides, and no listing is used (safety.md rule 12)."""
     work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES))
     proxy = fault_proxy(ministack, FaultPlan())
-    outcomes = _delete(proxy.server, work, trust_listings=False)
+    outcomes = run(proxy.server, DeleteOperation(mapping=copied(TARGET, bucket_name)), work)
     assert codes(work, outcomes) == {}
     counts = proxy.counts()
     assert counts.asked["HeadObject"] == 2 * len(NAMES)
     assert "ListObjectsV2" not in counts.asked
+
+
+def test_a_listing_that_still_shows_a_removed_copy_deletes_nothing(s3_server: Server, bucket_name: str) -> None:
+    """On a store whose listings may lag, a target counts as there only if HEAD says so (safety.md rule 12)."""
+    work = _prove(s3_server, _make_copies(s3_server, bucket_name, NAMES[:3]))
+
+    async def list_late(context: TaskContext) -> None:
+        before = await context.target.list_objects(bucket_name, TARGET)
+
+        async def late(*_: Any, **__: Any) -> Any:  # noqa: ANN401 - asked for anything
+            return before
+
+        context.target.list_objects = late  # type: ignore[method-assign]
+        await asyncio.to_thread(s3_server.boto3_client().delete_object, Bucket=bucket_name, Key=TARGET + NAMES[1])
+
+    outcomes = run(s3_server, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=list_late)
+    assert codes(work, outcomes) == {SOURCE + NAMES[1]: "TargetMissing"}
+    assert set(list_all(s3_server, bucket_name, SOURCE)) == {SOURCE + NAMES[1]}

@@ -10,7 +10,7 @@ import typer
 
 from s3batch.cli.connection import effective_connection, pinned
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Creating, Following, Reporting, Store
+from s3batch.cli.options import Creating, Following, Reporting, Store, TrustListingsOption
 from s3batch.cli.request import manifest_source, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
@@ -56,6 +56,7 @@ def delete(
     *,
     unverified: UnverifiedOption = False,
     max_delete: MaxDeleteOption = None,
+    trust_listings: TrustListingsOption = False,
     store: Store,
     reporting: Reporting,
     creating: Creating,
@@ -73,11 +74,12 @@ def delete(
             "--yes does not confirm an unverified delete.",
             way_out="Leave it out; in a script, run `s3batch jobs confirm ID --objects N` afterwards.",
         )
-    spec = _unverified_request(manifest, manifest_format, max_delete, store, reporting) if unverified else None
+    options = DeleteOptions(unverified=unverified, max_objects=max_delete, trust_listings=trust_listings)
+    spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None
     with open_session(following, upgrade=upgrade) as session:
         recorded = create_job(
             session.store,
-            spec or _of_verify(session.store, str(job), max_delete, store, reporting),
+            spec or _of_verify(session.store, str(job), options, store, reporting),
             now_ms=now_ms(),
             priority=creating.priority,
             description=creating.description,
@@ -87,7 +89,7 @@ def delete(
 
 
 def _unverified_request(
-    manifest: str | None, manifest_format: str | None, max_delete: int | None, store: Store, reporting: Reporting
+    manifest: str | None, manifest_format: str | None, options: DeleteOptions, store: Store, reporting: Reporting
 ) -> JobSpec:
     """Return the specification of a delete that only the pinned identity of each object guards."""
     if manifest is None:
@@ -97,13 +99,13 @@ def _unverified_request(
     spec = JobSpec(
         operation=Operation.DELETE,
         source=pinned(source, connection),
-        delete=DeleteOptions(unverified=True, max_objects=max_delete),
+        delete=options,
         connection=connection,
     )
     return with_reporting(spec, reporting)
 
 
-def _of_verify(ledger: LedgerStore, job_id: str, max_delete: int | None, store: Store, reporting: Reporting) -> JobSpec:
+def _of_verify(ledger: LedgerStore, job_id: str, options: DeleteOptions, store: Store, reporting: Reporting) -> JobSpec:
     """Return the specification that deletes what a verify job has proven."""
     found = ledger.find_jobs(job_id)
     verify = require_complete(step_of(found, Operation.VERIFY, job_id))
@@ -112,7 +114,7 @@ def _of_verify(ledger: LedgerStore, job_id: str, max_delete: int | None, store: 
         verify.spec,
         operation=Operation.DELETE,
         source=ManifestSource(job_id=verify.id),
-        delete=DeleteOptions(max_objects=max_delete),
+        delete=options,
         connection=replace(verify.spec.connection, concurrency=store.concurrency, max_rate=store.max_rate),
     )
     return replace(with_reporting(spec, reporting), chunk_entries=verify.spec.chunk_entries)

@@ -6,7 +6,17 @@ import typer
 
 from s3batch.cli.copy import copy_request
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Copying, Creating, Following, FromTo, Proving, Reporting, Selection, Store
+from s3batch.cli.options import (
+    Copying,
+    Creating,
+    Following,
+    FromTo,
+    Proving,
+    Reporting,
+    Selection,
+    Store,
+    TrustListingsOption,
+)
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
@@ -29,6 +39,7 @@ def move(
     selection: Selection,
     copying: Copying,
     proving: Proving,
+    trust_listings: TrustListingsOption = False,
     store: Store,
     reporting: Reporting,
     creating: Creating,
@@ -52,7 +63,7 @@ def move(
             session.store,
             spec,
             verify=VerifyOptions(level=proving.level),
-            delete=DeleteOptions(),
+            delete=DeleteOptions(trust_listings=trust_listings),
             is_confirmed=creating.yes,
             is_dry_run=creating.dry_run,
             now_ms=now_ms(),

@@ -163,6 +163,15 @@ class Proving:
     ] = Level.ETAG
 
 
+TrustListingsOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-listings",
+        help="My word that this store's listings are strongly consistent, as AWS's are: no HEADs before each delete.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Store:
     """How to reach the store."""

@@ -31,6 +31,7 @@ from s3batch.model.objects import MAX_COPY_BYTES, S3Object
 from s3batch.plan.collisions import KeySpan, check_collisions
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.mapping import check_mapping
+from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
 from s3batch.s3.client import S3Reader
 
@@ -74,7 +75,8 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
                 code="EmptyManifest",
                 way_out="Check the prefix and the filters; `s3batch manifest create` shows what they find.",
             )
-        plan = await asyncio.to_thread(_plan, spec, manifest, scratch_folder(folder), duplicates)
+        is_aws = await _is_aws(spec.connection)
+        plan = await asyncio.to_thread(_plan, spec, manifest, scratch_folder(folder), duplicates, is_aws=is_aws)
         await _check_buckets(spec, manifest)
         return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
 
@@ -184,6 +186,11 @@ def _gather_retry(spec: JobSpec, services: RunnerServices, path: Path) -> Normal
     )
 
 
+async def _is_aws(connection: Connection) -> bool:
+    async with await S3Reader.open(connection) as reader:
+        return reader.is_aws
+
+
 async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
     """Refuse what the source bucket makes unsafe: deletes where versioning is suspended come later."""
     if spec.operation is not Operation.DELETE:
@@ -198,7 +205,7 @@ async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
             )
 
 
-def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int) -> Plan:
+def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int, *, is_aws: bool) -> Plan:
     """Check the mapping of every entry and count what the job is going to do."""
     figures = PlanFigures(multipart_threshold=min(spec.copy.multipart_threshold, MAX_COPY_BYTES + 1))
     for number in range(len(manifest.chunks)):
@@ -221,10 +228,10 @@ def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates
         multipart=figures.multipart,
         duplicates=duplicates,
         decidable_by_etag=figures.single_part_etags,
-        requests=figures.requests(spec),
+        requests=figures.requests(spec, is_aws=is_aws),
         largest_bytes=figures.largest,
         examples=_examples(manifest, spec.mapping),
-        warnings=tuple(_warnings(spec, figures)),
+        warnings=(*_warnings(spec, figures), *store_warnings(spec, is_aws=is_aws)),
         manifest_sha256=manifest.sha256,
     )
 

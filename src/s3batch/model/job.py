@@ -124,8 +124,9 @@ class DeleteOptions:
     """No copy was proven; only the identity pinned by the manifest guards each delete."""
     max_objects: int | None = None
     """Refuse the job if it would delete more objects than this."""
-    trust_listings: bool = True
-    """Take a listing's word that a target is there; where a store lists late, say no: one HEAD each (rule 12)."""
+    trust_listings: bool = False
+    """The user's word that this store's listings are strongly consistent, as AWS's are; else objects are asked for by
+    HEAD before their delete (safety.md rule 12)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,8 @@ Nothing is deleted that ``verify/gate.py`` did not permit in the same round. A k
 before it is sent again, so a versioned bucket never gets a second delete marker from one attempt; on a later attempt
 the marker that an earlier one made is found and recorded (rules 16 and 18).
 
-Consistency: what AWS lists is what is there. Elsewhere the same is believed unless ``trust_listings`` is off, which
-costs two HEADs an object.
+Consistency: what AWS lists is what is there. Elsewhere each object is asked for by HEAD on both sides, unless the user
+vouches for the store's listings (``trust_listings``).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class DeleteOperation:
     mapping: KeyMapping | None
     unverified: bool = False
     versioning: str = ""
-    trust_listings: bool = True
+    trust_listings: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what the plan should have refused."""

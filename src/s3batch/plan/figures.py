@@ -53,7 +53,7 @@ class PlanFigures:
         self.single_part_etags += table.num_rows - _count(has_parts) - etags.null_count
         self.largest = max(self.largest, pc.max(sizes).as_py() or 0)
 
-    def requests(self, spec: JobSpec) -> dict[str, int]:
+    def requests(self, spec: JobSpec, *, is_aws: bool) -> dict[str, int]:
         """Return the requests that the job will make about, by kind; retries and confirmations come on top."""
         pages = -(-self.entries // KEYS_PER_REQUEST)
         parts = self.multipart_bytes // (spec.copy.part_size or DEFAULT_PART_BYTES) + self.multipart
@@ -70,7 +70,12 @@ class PlanFigures:
                 gets = 2 * self.entries if spec.verify.level is Level.BYTES else 0
                 found = {"List": pages, "Head": heads, "Get": gets}
             case Operation.DELETE:
-                found = {"DeleteObjects": pages, "List": 2 * pages}
+                sides = 1 if spec.delete.unverified else 2
+                lists = is_aws or spec.delete.trust_listings
+                found = {
+                    "DeleteObjects": pages,
+                    "List" if lists else "Head": sides * (pages if lists else self.entries),
+                }
         return {kind: count for kind, count in found.items() if count}
 
     def _add_missing(self, table: pa.Table) -> None:

@@ -1,0 +1,55 @@
+"""A plan says what its store cannot be relied on for, and what the user has vouched for."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from s3batch.model.job import DeleteOptions, JobSpec, KeyMapping, ManifestSource, Operation
+from s3batch.plan.figures import PlanFigures
+from s3batch.plan.warnings import store_warnings
+
+DELETE = JobSpec(
+    operation=Operation.DELETE,
+    source=ManifestSource(job_id="verify"),
+    mapping=KeyMapping(target_bucket="t", strip_prefix="", add_prefix="x/"),
+)
+TRUSTING = replace(DELETE, delete=DeleteOptions(trust_listings=True))
+
+
+def test_listings_are_trusted_only_on_the_users_word() -> None:
+    """A specification that says nothing, also one of an older ledger, trusts none (safety.md rule 12)."""
+    assert not DeleteOptions().trust_listings
+    assert not JobSpec.from_json(DELETE.to_json()).delete.trust_listings
+    assert JobSpec.from_json(TRUSTING.to_json()).delete.trust_listings
+
+
+def test_a_delete_on_another_store_than_aws_says_what_was_not_probed() -> None:
+    """Conditions that a store may ignore, and listings that the user vouched for, are in the plan."""
+    assert store_warnings(TRUSTING, is_aws=True) == []
+    assert store_warnings(replace(DELETE, operation=Operation.VERIFY), is_aws=False) == []
+    (conditions,) = store_warnings(DELETE, is_aws=False)
+    assert conditions.startswith("Conditional deletes were not probed on this store.")
+    assert [each.split(":")[0] for each in store_warnings(TRUSTING, is_aws=False)[1:]] == ["--trust-listings"]
+
+
+def test_the_plan_counts_the_heads_that_distrust_costs() -> None:
+    """Two HEADs an object, one where no copy was asked for; a page of 1,000 keys where listings are trusted."""
+    figures = PlanFigures(multipart_threshold=2**30)
+    n_rows = 2_001
+    figures.add(
+        pa.table(
+            {
+                "key": [str(number) for number in range(n_rows)],
+                "version_id": pa.nulls(n_rows, pa.string()),
+                "size": pa.array([1] * n_rows, pa.int64()),
+                "etag": ["e"] * n_rows,
+                "storage_class": ["STANDARD"] * n_rows,
+                "problem": pa.nulls(n_rows, pa.string()),
+            }
+        )
+    )
+    unverified = replace(DELETE, delete=DeleteOptions(unverified=True))
+    assert figures.requests(DELETE, is_aws=False) == {"DeleteObjects": 3, "Head": 2 * n_rows}
+    assert figures.requests(unverified, is_aws=False) == {"DeleteObjects": 3, "Head": n_rows}
+    assert figures.requests(DELETE, is_aws=True) == {"DeleteObjects": 3, "List": 6}
+    assert figures.requests(TRUSTING, is_aws=False) == {"DeleteObjects": 3, "List": 6}
