@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from s3batch.model.job import JobSpec, Operation
 
+_NO_CONDITIONS = (
+    "Conditional deletes were not probed on this store. Where it ignores them, an object that is overwritten in the"
+    " seconds between its reading and its delete is lost: let nobody write to the source until the job has ended."
+)
+
 
 def store_warnings(spec: JobSpec, *, is_aws: bool) -> list[str]:
     """Return what a user should know about this store before the job runs."""
     if is_aws or spec.operation is not Operation.DELETE:
         return []
-    found = [
-        (
-            "Conditional deletes were not probed on this store. Where it ignores them, an object that is overwritten in the"
-            " seconds between its reading and its delete is lost: let nobody write to the source until the job has ended."
-        )
-    ]
+    found = [_NO_CONDITIONS]
     if spec.delete.trust_listings:
         found.append("--trust-listings: what this store lists is taken for what is there; a late listing is not found.")
     return found
