@@ -1,6 +1,7 @@
 """The local engine: worker processes on this machine, one event loop each, a few overlapping chunks in each.
 
-A worker that dies is replaced; its attempts are reported as lost. Workers are started by ``spawn`` when there is one
+A worker that dies is replaced; its attempts are reported as lost. What it is told goes through a thread of its own: one
+that is stopped fills its pipe, and must not stop the runner's loop. Workers are started by ``spawn`` when there is one
 and by a forkserver that has the imports loaded when there are several: measured 2026-11, the first worker costs the
 same either way and each further one 0.03 s of CPU in place of 0.2.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import queue
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,13 +24,25 @@ from typing import Any
 
 from s3batch.engines.port import AttemptId, ChunkFunctionFactory, Ended, EngineDiedError, Event, Lost, Progress
 from s3batch.engines.worker import work
+from s3batch.model.errors import UnavailableError
 from s3batch.operations.stop import boot_time_s
 
 ATTEMPTS_PER_WORKER = 2
 """Chunks that overlap in one process, so that the end of one does not leave the connections idle."""
 
 MAX_RESTARTS = 20
-"""Workers replaced over an engine's life before it gives up: something kills them (memory, a limit)."""
+"""Workers replaced within ``RESTART_WINDOW_S`` before the engine gives up: something kills them (memory, a limit)."""
+
+RESTART_WINDOW_S = 600.0
+
+_START_AGAIN_S = 1.0
+"""When a worker could not be started (no process, no memory), it is tried again after so long."""
+
+_MAX_UNREAD = 256
+"""Messages that a worker may leave unread: minutes of permissions. One that reads none is as good as dead."""
+
+_ABANDON_S = 5.0
+"""How long an abandoned attempt may take to end before its worker is killed."""
 
 _EXIT_WAIT_S = 5.0
 
@@ -37,6 +52,9 @@ class _WorkerProcess:
     number: int
     process: BaseProcess
     connection: Connection
+    unsent: queue.Queue[bytes | None]
+    """What the worker is to be told; ``None`` ends the sending thread."""
+    sender: threading.Thread
     attempts: set[AttemptId] = field(default_factory=set)
 
 
@@ -63,7 +81,8 @@ class LocalEngine:
         self._events: deque[Event] = deque()
         self._has_events = asyncio.Event()
         self._until_s = 0.0
-        self._restarts = 0
+        self._restarts_s: deque[float] = deque()
+        self._starting: deque[asyncio.TimerHandle] = deque()
         self._next_number = 0
 
     @property
@@ -74,17 +93,20 @@ class LocalEngine:
     async def start(self) -> None:
         """Start all workers; returns at once, each takes its first attempt when it is up."""
         for _ in range(self._worker_count):
-            self._start_worker()
+            self._start_worker_or_later()
 
     def submit(self, attempt: AttemptId, payload: Mapping[str, Any]) -> None:
         """Hand the attempt to the worker that has the fewest.
 
         Raises:
             EngineDiedError: workers keep dying.
+            UnavailableError: none is up; one is going to be started.
         """
+        if not self._workers and self._starting:
+            raise UnavailableError("No worker process is up.", code="NoWorker")
         if not self._workers:
             raise EngineDiedError(
-                f"Worker processes died {self._restarts} times.",
+                f"Worker processes died {len(self._restarts_s)} times.",
                 way_out="Look at the system's log for an out-of-memory kill, then resume with fewer --workers.",
             )
         worker = min(self._workers.values(), key=lambda each: len(each.attempts))
@@ -103,6 +125,13 @@ class LocalEngine:
         """Ask the attempts of a job to end early."""
         self._tell_all({"do": "stop", "job_id": job_id})
 
+    def abandon(self, attempt: AttemptId) -> None:
+        """Cancel an attempt; kill its worker when that does not end it within a few seconds."""
+        for worker in self._workers.values():
+            if attempt in worker.attempts:
+                self._tell(worker, {"do": "abandon", "attempt": asdict(attempt)})
+                asyncio.get_running_loop().call_later(_ABANDON_S, _kill_if_at, worker, attempt)
+
     async def next_event(self) -> Event:
         """Wait for something to happen and return it."""
         while not self._events:
@@ -113,6 +142,8 @@ class LocalEngine:
     async def close(self) -> None:
         """Let the workers leave; kill those that do not within a few seconds."""
         loop = asyncio.get_running_loop()
+        for timer in self._starting:
+            timer.cancel()
         workers = list(self._workers.values())
         self._workers.clear()
         for worker in workers:
@@ -123,7 +154,7 @@ class LocalEngine:
             if worker.process.is_alive():
                 worker.process.kill()
                 await asyncio.to_thread(worker.process.join)
-            worker.connection.close()
+            _close(worker)
 
     def _start_worker(self) -> None:
         ours, theirs = self._context.Pipe()
@@ -132,9 +163,17 @@ class LocalEngine:
         process = self._context.Process(
             target=work, args=(theirs, self._factory), name=f"s3batch-worker-{number}", daemon=True
         )
-        process.start()
-        theirs.close()  # else the pipe would not end with the worker
-        worker = _WorkerProcess(number=number, process=process, connection=ours)
+        try:
+            process.start()
+        except (OSError, EOFError):
+            ours.close()
+            raise
+        finally:
+            theirs.close()  # else the pipe would not end with the worker
+        unsent: queue.Queue[bytes | None] = queue.Queue(_MAX_UNREAD)
+        sender = threading.Thread(target=_send_all, args=(ours, unsent), name=f"to-worker-{number}", daemon=True)
+        sender.start()
+        worker = _WorkerProcess(number=number, process=process, connection=ours, unsent=unsent, sender=sender)
         self._workers[number] = worker
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read, worker)
 
@@ -156,25 +195,37 @@ class LocalEngine:
         asyncio.get_running_loop().remove_reader(worker.connection.fileno())
         if self._workers.pop(worker.number, None) is None:
             return
-        worker.connection.close()
         worker.process.kill()
         worker.process.join()
+        _close(worker)
         self._put(Progress(process=worker.number, figures={}))
         for attempt in worker.attempts:
             self._put(Lost(attempt=attempt, reason=f"worker ended with {worker.process.exitcode}"))
-        is_started = False
-        while not is_started and self._restarts < MAX_RESTARTS:
-            self._restarts += 1
-            # The server that forks the workers may be dying too; the next start then makes another one.
-            with suppress(OSError, EOFError):
-                self._start_worker()
-                is_started = True
+        self._start_worker_or_later()
+
+    def _start_worker_or_later(self) -> None:
+        """Start a worker, or try again soon; none any more when there have been too many lately."""
+        loop = asyncio.get_running_loop()
+        if self._next_number >= self._worker_count:  # a replacement
+            while self._restarts_s and self._restarts_s[0] <= loop.time() - RESTART_WINDOW_S:
+                self._restarts_s.popleft()
+            if len(self._restarts_s) >= MAX_RESTARTS:
+                return
+            self._restarts_s.append(loop.time())
+        try:
+            self._start_worker()
+        except (OSError, EOFError):  # the server that forks the workers may be dying too; the next start makes another
+            self._starting.append(loop.call_later(_START_AGAIN_S, self._start_again))
+
+    def _start_again(self) -> None:
+        self._starting.popleft()  # all wait for the same time, so this is the first
+        self._start_worker_or_later()
 
     def _tell(self, worker: _WorkerProcess, message: Mapping[str, Any]) -> None:
         try:
-            worker.connection.send_bytes(json.dumps(message).encode())
-        except OSError:
-            return  # the pipe's end is seen by _read, which reports the attempts as lost
+            worker.unsent.put_nowait(json.dumps(message).encode())
+        except queue.Full:
+            worker.process.kill()  # the pipe's end is seen by _read, which reports the attempts as lost
 
     def _tell_all(self, message: Mapping[str, Any]) -> None:
         for worker in self._workers.values():
@@ -183,3 +234,25 @@ class LocalEngine:
     def _put(self, event: Event) -> None:
         self._events.append(event)
         self._has_events.set()
+
+
+def _send_all(connection: Connection, unsent: queue.Queue[bytes | None]) -> None:
+    """Send what a worker is told, in order, until told to end or the pipe is broken; runs on a thread."""
+    while (message := unsent.get()) is not None:
+        try:
+            connection.send_bytes(message)
+        except OSError:
+            return  # the pipe's end is seen by _read, which reports the attempts as lost
+
+
+def _close(worker: _WorkerProcess) -> None:
+    """Free what belongs to a worker that is dead; its sender cannot wait for it any more."""
+    with suppress(queue.Full):  # then it is at a broken pipe
+        worker.unsent.put_nowait(None)
+    worker.sender.join()
+    worker.connection.close()
+
+
+def _kill_if_at(worker: _WorkerProcess, attempt: AttemptId) -> None:
+    if attempt in worker.attempts and worker.process.is_alive():
+        worker.process.kill()

@@ -73,6 +73,7 @@ class Engine(Protocol):
 
         Raises:
             EngineDiedError: no attempt can be placed any more.
+            UnavailableError: none can be placed now.
         """
 
     def extend(self, seconds: float) -> None:
@@ -80,6 +81,9 @@ class Engine(Protocol):
 
     def stop(self, job_id: str) -> None:
         """Ask the attempts of a job to end early and return what they recorded."""
+
+    def abandon(self, attempt: AttemptId) -> None:
+        """End an attempt that did not end when asked to, by force if need be; its end is told like any other."""
 
     async def next_event(self) -> Event:
         """Wait for something to happen and return it."""

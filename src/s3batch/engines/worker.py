@@ -46,12 +46,16 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_Name = tuple[str, int, int]
+"""An attempt's job, chunk and epoch."""
+
+
 class _Worker:
     def __init__(self, connection: Connection, factory: ChunkFunctionFactory) -> None:
         self._connection = connection
         self._factory = factory
-        self._stops: dict[tuple[str, int, int], StopSignal] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._stops: dict[_Name, StopSignal] = {}
+        self._tasks: dict[_Name, asyncio.Task[None]] = {}
         self._is_leaving = asyncio.Event()
 
     async def run(self) -> None:
@@ -71,26 +75,40 @@ class _Worker:
             os._exit(1)
         match message["do"]:
             case "run":
+                name = _name_of(message["attempt"])
                 task = asyncio.get_running_loop().create_task(self._run_attempt(function, message))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._tasks[name] = task
+                task.add_done_callback(lambda _: self._tasks.pop(name, None))
             case "extend":
                 for stop in self._stops.values():
                     stop.extend_until(message["until_s"])
             case "stop":
-                for (job_id, _, _), stop in self._stops.items():
-                    if job_id == message["job_id"]:
-                        stop.request()
+                self._stop(message["job_id"])
+            case "abandon":
+                self._abandon(_name_of(message["attempt"]))
             case "leave":
                 self._is_leaving.set()
 
+    def _stop(self, job_id: str) -> None:
+        for (of_job, _, _), stop in self._stops.items():
+            if of_job == job_id:
+                stop.request()
+
+    def _abandon(self, name: _Name) -> None:
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+
     async def _run_attempt(self, function: ChunkFunction, message: Mapping[str, Any]) -> None:
         attempt = message["attempt"]
-        name = (attempt["job_id"], attempt["chunk_no"], attempt["epoch"])
+        name = _name_of(attempt)
         stop = self._stops[name] = StopSignal()
         stop.extend_until(message["until_s"])
         try:
             result = await function.run(message["payload"], stop)
+        except asyncio.CancelledError:  # only on request: a process that leaves does not cancel
+            text = "The attempt was ended by force."
+            result = {"error": {"family": "unavailable", "code": "Abandoned", "message": text}}
         except S3BatchError as error:
             result = {"error": {"family": error.family, "code": error.code, "message": str(error)}}
         except Exception as error:  # noqa: BLE001 - a bug in one chunk must be told by name, not kill the others
@@ -116,3 +134,7 @@ class _Worker:
             self._connection.send_bytes(json.dumps(message).encode())
         except OSError:
             os._exit(1)
+
+
+def _name_of(attempt: Mapping[str, Any]) -> _Name:
+    return (attempt["job_id"], attempt["chunk_no"], attempt["epoch"])
