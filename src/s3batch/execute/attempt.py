@@ -6,7 +6,7 @@ The specification travels whole; files are named by path. Secrets never travel: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +33,8 @@ class AttemptOrder:
     is_first: bool
     """False where an earlier attempt may have done part of the work without recording it."""
     manifest: str
+    manifest_sha256: str = ""
+    """The content that the plan was made of; another manifest under this name is refused. Empty: not known."""
     segment: str
     """The file to write the outcomes to."""
     journal: str
@@ -56,6 +58,7 @@ class AttemptOrder:
             "epoch": self.epoch,
             "is_first": self.is_first,
             "manifest": self.manifest,
+            "manifest_sha256": self.manifest_sha256,
             "segment": self.segment,
             "journal": self.journal,
             "lock": self.lock,
@@ -93,8 +96,6 @@ class AttemptResult:
     is_complete: bool = False
     """Every row of the chunk has an outcome now."""
     error: AttemptError | None = None
-    throttled: int = 0
-    figures: Mapping[str, float] = field(default_factory=dict)
 
     def to_payload(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -116,8 +117,6 @@ class AttemptResult:
             "error": None
             if self.error is None
             else {"family": self.error.family, "code": self.error.code, "message": self.error.message},
-            "throttled": self.throttled,
-            "figures": dict(self.figures),
         }
 
     @classmethod
@@ -129,6 +128,4 @@ class AttemptResult:
             segment=None if segment is None else SegmentInfo(**{**segment, "path": Path(segment["path"])}),
             is_complete=payload.get("is_complete", False),
             error=None if error is None else AttemptError(**error),
-            throttled=payload.get("throttled", 0),
-            figures=payload.get("figures", {}),
         )

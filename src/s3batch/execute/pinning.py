@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from s3batch.manifest.durable_file import put_in_place
 from s3batch.manifest.entries import ENTRY_SCHEMA
 from s3batch.manifest.normalised import NormalisedManifest, NormalisedWriter
 from s3batch.model.job import JobSpec
@@ -49,7 +50,7 @@ async def pin_entries(reader: S3Reader, path: Path, spec: JobSpec, scratch: Path
                 for batch in table.to_batches():
                     writer.write(batch)
                 await tell({"listed": manifest.entries, "pinned": writer.entries})
-    pinned.replace(path)
+    put_in_place(pinned, path)
 
 
 def _is_bare(table: pa.Table) -> bool:

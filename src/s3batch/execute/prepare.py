@@ -34,6 +34,7 @@ from s3batch.plan.mapping import check_mapping
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
 from s3batch.s3.client import S3Reader
+from s3batch.s3.errors import S3RefusedError
 
 _TELL_EVERY = 20_000
 _EXAMPLES = 3
@@ -94,16 +95,46 @@ def scratch_folder(folder: JobFolder) -> Path:
 
 
 async def store_time_ms(connection: Connection, bucket: str) -> int:
-    """Return the time by the store's clock, from the Date header of an answer."""
+    """Return the time by the store's clock, as an answer of its tells it."""
     async with await S3Reader.open(connection) as reader:
-        await reader.head_bucket(bucket)
-        return int(reader.now_s() * 1000)
+        return await reader.store_time_ms(bucket)
 
 
 async def bucket_versioning(connection: Connection, bucket: str) -> str:
     """Return ``Enabled``, ``Suspended`` or nothing."""
     async with await S3Reader.open(connection) as reader:
         return await reader.get_bucket_versioning(bucket)
+
+
+async def versioning_by_source(spec: JobSpec, source_buckets: Sequence[str]) -> dict[str, str]:
+    """Return, by source bucket, the versioning of the bucket that is written: what a delete or copy leaves behind.
+
+    Looked at whenever the job becomes active: it may have been changed since the plan. A delete must know; a copy whose
+    user may not ask looks for version ids in the answers.
+
+    Raises:
+        RefusedError: versioning of a bucket to delete from is suspended (safety.md rule 17).
+    """
+    if spec.operation is Operation.DELETE:
+        return {bucket: await _deletable_versioning(spec.connection, bucket) for bucket in source_buckets}
+    if spec.operation is Operation.VERIFY or spec.mapping is None:
+        return {}
+    try:
+        versioning = await bucket_versioning(spec.connection, spec.mapping.target_bucket)
+    except S3RefusedError:
+        versioning = "Enabled"
+    return dict.fromkeys(source_buckets, versioning)
+
+
+async def _deletable_versioning(connection: Connection, bucket: str) -> str:
+    versioning = await bucket_versioning(connection, bucket)
+    if versioning == "Suspended":
+        raise RefusedError(
+            f"Versioning of {bucket} is suspended: a delete there can destroy a null version for ever.",
+            code="VersioningSuspended",
+            way_out="Enable versioning on the bucket, or delete these objects by hand.",
+        )
+    return versioning
 
 
 def _manifest_of(job_id: str, services: RunnerServices) -> str:
@@ -193,16 +224,9 @@ async def _is_aws(connection: Connection) -> bool:
 
 async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
     """Refuse what the source bucket makes unsafe: deletes where versioning is suspended come later."""
-    if spec.operation is not Operation.DELETE:
-        return
-    for span in _spans(manifest.chunks):
-        versioning = await bucket_versioning(spec.connection, span.bucket)
-        if versioning == "Suspended":
-            raise RefusedError(
-                f"Versioning of {span.bucket} is suspended: a delete there can destroy a null version for ever.",
-                code="VersioningSuspended",
-                way_out="Enable versioning on the bucket, or delete these objects by hand.",
-            )
+    if spec.operation is Operation.DELETE:
+        for span in _spans(manifest.chunks):
+            await _deletable_versioning(spec.connection, span.bucket)
 
 
 def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int, *, is_aws: bool) -> Plan:

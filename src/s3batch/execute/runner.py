@@ -16,8 +16,9 @@ from pathlib import Path
 
 from s3batch.engines.port import Ended, EngineDiedError, Lost, Progress
 from s3batch.execute.driver import JobDriver
+from s3batch.execute.policy import Patience
 from s3batch.execute.services import LEASE_MS, WORKER_PERMISSION_S, RunnerServices
-from s3batch.ledger.records import Job
+from s3batch.ledger.records import Job, Wanted
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import S3BatchError, UnavailableError
 
@@ -58,6 +59,10 @@ class Runner:
         self._idle_exit_s = idle_exit_s
         self._drivers: dict[str, JobDriver] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._patience: dict[str, Patience] = {}
+        """Of jobs that are driven or wait to be tried again."""
+        self._heard: dict[str, Wanted | None] = {}
+        """What was wished of each of them when it was last taken up."""
         self._room_changed = asyncio.Event()
         self._figures: dict[int, Mapping[str, Mapping[str, float]]] = {}
         self._is_leaving = False
@@ -104,32 +109,53 @@ class Runner:
             self.leave()
 
     async def _take_up_jobs(self) -> None:
-        """Acquire what may be driven, again and again."""
-        services = self._services
+        """Acquire what may be driven, again and again. What is wrong with one job does not keep the others."""
         loop = asyncio.get_running_loop()
         busy_s = loop.time()
         while not self._is_leaving:
-            for job in self._runnable_jobs():
-                if job.id in self._drivers:
-                    continue
-                # Whoever held a lease on this host is dead: this process holds the lock that its death released.
-                epoch = services.store.acquire_job(
-                    job.id,
-                    runner_id=services.runner_id,
-                    host=services.host,
-                    now_ms=services.now_ms(),
-                    lease_ms=LEASE_MS,
-                    force=job.runner_host == services.host,
-                )
-                if epoch is not None:
-                    driver = JobDriver(services, job, epoch, wake=self._room_changed.set)
-                    self._drivers[job.id] = driver
-                    self._tasks[job.id] = asyncio.create_task(self._drive(driver))
-            if self._drivers:
+            is_busy = True
+            try:
+                runnable = self._runnable_jobs()
+            except S3BatchError as error:
+                self._services.log.warning("the ledger cannot be read", code=error.code)
+            else:
+                for job in runnable:
+                    self._take_up(job)
+                is_busy = bool(self._drivers or runnable)
+                known = {job.id for job in runnable} | self._drivers.keys()
+                self._patience = {job_id: each for job_id, each in self._patience.items() if job_id in known}
+                self._heard = {job_id: each for job_id, each in self._heard.items() if job_id in known}
+            if is_busy:
                 busy_s = loop.time()
             elif self._idle_exit_s is not None and loop.time() - busy_s >= self._idle_exit_s:
                 return
             await asyncio.sleep(_POLL_INTERVAL_S)
+
+    def _take_up(self, job: Job) -> None:
+        """Drive a job that nobody drives, unless it was put off; somebody's wish is heard at once."""
+        services, now_s = self._services, asyncio.get_running_loop().time()
+        patience = self._patience.setdefault(job.id, Patience(give_up_s=services.times.give_up_s))
+        if job.id in self._drivers or (now_s < patience.not_before_s and job.wanted in (None, self._heard.get(job.id))):
+            return
+        self._heard[job.id] = job.wanted
+        try:
+            # Whoever held a lease on this host is dead: this process holds the lock that its death released.
+            epoch = services.store.acquire_job(
+                job.id,
+                runner_id=services.runner_id,
+                host=services.host,
+                now_ms=services.now_ms(),
+                lease_ms=LEASE_MS,
+                force=job.runner_host == services.host,
+            )
+        except S3BatchError as error:
+            services.log.warning("a job could not be taken up", job=job.id, code=error.code)
+            patience.fail(now_s)
+            return
+        if epoch is not None:
+            driver = JobDriver(services, job, epoch, patience=patience, wake=self._room_changed.set)
+            self._drivers[job.id] = driver
+            self._tasks[job.id] = asyncio.create_task(self._drive(driver))
 
     def _runnable_jobs(self) -> list[Job]:
         services = self._services
@@ -137,7 +163,8 @@ class Runner:
 
     async def _drive(self, driver: JobDriver) -> None:
         try:
-            await driver.drive()
+            if await driver.drive():
+                self._patience.pop(driver.job_id, None)
         finally:
             del self._drivers[driver.job_id]
             del self._tasks[driver.job_id]
@@ -157,8 +184,6 @@ class Runner:
                 except EngineDiedError as error:
                     self._services.log.error("no worker is left", error=str(error))  # noqa: TRY400 - no bug of ours
                     self.leave()
-                except S3BatchError as error:  # the driver's own step meets it too and ends the job with it
-                    self._services.log.warning("no chunk was placed", job=driver.job_id, code=error.code)
 
     async def _dispatch(self) -> None:
         """Hand what the engine reports to whom it concerns."""

@@ -1,4 +1,4 @@
-"""What the parts of a runner share: the ledger, its writer, the engine, and how time is told."""
+"""What the parts of a runner share: the ledger, its writer, the engine, how time is told and how long is waited."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from s3batch.config import Home
 from s3batch.engines.port import Engine
+from s3batch.execute.policy import GIVE_UP_S
 from s3batch.ledger.store import LedgerStore
 from s3batch.ledger.writer import LedgerWriter
 
@@ -27,6 +28,18 @@ def wall_clock_ms() -> int:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Times:
+    """How long a runner waits for what may never come, in seconds."""
+
+    drain_s: float = 90.0
+    """For attempts to end early before they are ended by force: longer than most requests take."""
+    take_over_s: float = 60.0
+    """For the workers of a dead runner to be gone before the job is put off."""
+    give_up_s: float = GIVE_UP_S
+    """For what is unavailable to come back before the job fails."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunnerServices:
     """Shared by a runner and the drivers of its jobs."""
 
@@ -38,4 +51,5 @@ class RunnerServices:
     host: str
     workers: int
     log: FilteringBoundLogger
+    times: Times = Times()
     now_ms: Callable[[], int] = field(default=wall_clock_ms)

@@ -31,6 +31,7 @@ from s3batch.s3.throttle import Throttle
 from s3batch.s3.transport import RawResponse, Transport
 from s3batch.s3.xml import parse_list_page, parse_versions_page
 from s3batch.s3.xml_answers import (
+    http_date_ms,
     parse_object_attributes,
     parse_parts_page,
     parse_tagging,
@@ -307,6 +308,18 @@ class S3Reader:
         call = self._call("HeadBucket", "HEAD", bucket)
         configured = self.region
         return await self._sender.send(call, lambda response: response.headers.get("x-amz-bucket-region", configured))
+
+    async def store_time_ms(self, bucket: str) -> int:
+        """Return the time by the store's clock, in whole seconds as the Date header has it.
+
+        Where the store tells none, it is this machine's time with the offset that is known.
+
+        Raises:
+            S3RefusedError: ``NoSuchBucket`` or ``AccessDenied``.
+        """
+        call = self._call("HeadBucket", "HEAD", bucket)
+        told = await self._sender.send(call, lambda response: http_date_ms(response.headers.get("date", "")))
+        return int(self.now_s() * 1000) if told is None else told
 
     async def list_multipart_uploads(
         self,
