@@ -21,11 +21,19 @@ from tests.servers.server import Server
 class NoJournal:
     """Neither verify nor delete begins a multipart upload."""
 
-    def record(self, bucket: str, key: str, upload_id: str) -> None:
+    def begin(self, bucket: str, key: str, upload_id: str) -> None:
         """Never called."""
         raise AssertionError(bucket, key, upload_id)
 
-    def forget(self, upload_id: str) -> None:
+    def complete(self, upload_id: str, *, etag: str, tags_due: bool) -> None:
+        """Never called."""
+        raise AssertionError(upload_id, etag, tags_due)
+
+    def give_up(self, upload_id: str) -> None:
+        """Never called."""
+        raise AssertionError(upload_id)
+
+    def end(self, upload_id: str) -> None:
         """Never called."""
         raise AssertionError(upload_id)
 
@@ -70,12 +78,26 @@ def run(
     *,
     prepare: Callable[[TaskContext], Awaitable[None]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Run an operation on a chunk and return its outcomes in order of row.
+    """Run an operation on a chunk to its end and return its outcomes in order of row.
 
     ``prepare`` may change the context, or things in the store, after the clients are open.
     """
+    outcomes, error = run_until_error(server, operation, work, prepare=prepare)
+    if error is not None:
+        raise error
+    return outcomes
 
-    async def running() -> OutcomeColumns:
+
+def run_until_error(
+    server: Server,
+    operation: ChunkOperation,
+    work: ChunkWork,
+    *,
+    prepare: Callable[[TaskContext], Awaitable[None]] | None = None,
+) -> tuple[list[dict[str, Any]], Exception | None]:
+    """Run an operation on a chunk and return what it recorded, and what it ended with if not well."""
+
+    async def running() -> tuple[OutcomeColumns, Exception | None]:
         stop = StopSignal()
         stop.extend(600)
         async with (
@@ -92,11 +114,14 @@ def run(
             )
             if prepare is not None:
                 await prepare(context)
-            await operation.run(work, context)
-            return context.outcomes
+            try:
+                await operation.run(work, context)
+            except Exception as error:  # noqa: BLE001 - handed to the test
+                return context.outcomes, error
+            return context.outcomes, None
 
-    rows: list[dict[str, Any]] = outcome_table(asyncio.run(running())).to_pylist()
-    return rows
+    columns, error = asyncio.run(running())
+    return outcome_table(columns).to_pylist(), error
 
 
 def evidence_of(outcomes: list[dict[str, Any]], n_rows: int) -> Evidence:
@@ -104,7 +129,8 @@ def evidence_of(outcomes: list[dict[str, Any]], n_rows: int) -> Evidence:
     columns = OutcomeColumns(n_rows)
     for each in outcomes:
         if each["status"] == "succeeded":
-            columns.succeed(each["row"], etag=each["etag"], size=each["size"], code=each["code"], level=each["level"])
+            facts = {name: each.get(name) for name in ("etag", "size", "code", "level", "version_id")}
+            columns.succeed(each["row"], **facts)
         else:
             columns.fail(each["row"], each["code"])
     return read_evidence(outcome_table(columns), n_rows)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +24,7 @@ from s3batch.execute.attempt import AttemptError, AttemptOrder, AttemptResult, S
 from s3batch.execute.journal import JournalFile, uploads_of_earlier_attempts
 from s3batch.ledger.segments import NO_OUTCOME, OutcomeColumns, read_outcomes, write_segment
 from s3batch.manifest.normalised import NormalisedManifest
-from s3batch.model.errors import InconsistentError, S3BatchError
+from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
 from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation
 from s3batch.operations.copy import CopyOperation
 from s3batch.operations.delete import DeleteOperation
@@ -31,6 +33,9 @@ from s3batch.operations.task import ChunkOperation, ChunkWork, TaskContext
 from s3batch.operations.verify import VerifyOperation
 from s3batch.s3.client import S3Client
 from s3batch.verify.evidence import EVIDENCE_COLUMNS, Evidence, read_evidence
+
+MAX_OPEN_MANIFESTS = 8
+"""Files of manifests that a worker keeps open; a worker lives through any number of jobs."""
 
 _WORK_COLUMNS = ("key", "version_id", "size", "etag", "storage_class", "problem")
 
@@ -50,8 +55,7 @@ class ChunkRunner:
     def __init__(self) -> None:
         """Open nothing yet: the first order says which store."""
         self._clients: dict[Connection, S3Client] = {}
-        self._manifests: dict[str, NormalisedManifest] = {}
-        self._running: set[int] = set()
+        self._manifests: OrderedDict[str, NormalisedManifest] = OrderedDict()
         self._attempts: dict[int, _Running] = {}
         self._opening = asyncio.Lock()
 
@@ -81,7 +85,7 @@ class ChunkRunner:
             manifest.close()
 
     async def _run(self, order: AttemptOrder, stop: StopSignal) -> AttemptResult:
-        manifest = self._manifest(order.manifest)
+        manifest = self._manifest(order)
         table = manifest.read_chunk(order.chunk_no, _WORK_COLUMNS)
         outcomes = OutcomeColumns(table.num_rows)
         recorded = _recorded_rows(order.recorded, table.num_rows)
@@ -92,9 +96,10 @@ class ChunkRunner:
         error: AttemptError | None = None
         try:
             with JournalFile(Path(order.journal), chunk_no=order.chunk_no, epoch=order.epoch) as journal:
+                guarded = client.guarded_by(lambda: not stop.is_set)
                 context = TaskContext(
-                    source=client,
-                    target=client,
+                    source=guarded,
+                    target=guarded,
                     outcomes=outcomes,
                     stop=stop,
                     journal=journal,
@@ -105,8 +110,8 @@ class ChunkRunner:
                 )
                 if work.rows:
                     await operation_for(order.spec, versioning=order.versioning).run(work, context)
-        except S3BatchError as caught:  # what was recorded before it still counts
-            error = AttemptError(family=caught.family, code=caught.code, message=str(caught))
+        except Exception as caught:  # noqa: BLE001 - whatever it is, what was recorded before it still counts
+            error = attempt_error(caught)
         finally:
             del self._attempts[id(running)]
         ended = outcomes.ended
@@ -117,10 +122,23 @@ class ChunkRunner:
             segment=segment, is_complete=error is None and ended + len(recorded) == table.num_rows, error=error
         )
 
-    def _manifest(self, path: str) -> NormalisedManifest:
+    def _manifest(self, order: AttemptOrder) -> NormalisedManifest:
+        """Return the job's manifest; it is read before anything is waited for, so an old one can be closed here."""
+        path = order.manifest
         if path not in self._manifests:
+            if len(self._manifests) >= MAX_OPEN_MANIFESTS:
+                self._manifests.popitem(last=False)[1].close()
             self._manifests[path] = NormalisedManifest.open(Path(path))
-        return self._manifests[path]
+        self._manifests.move_to_end(path)
+        manifest = self._manifests[path]
+        planned: str | None = getattr(order, "manifest_sha256", None)
+        if planned and planned != manifest.sha256:
+            raise InconsistentError(
+                f"The manifest {path} has SHA-256 {manifest.sha256}, and the plan was made for {planned}.",
+                code="ManifestChanged",
+                way_out="Start a new job; this one's file was replaced.",
+            )
+        return manifest
 
     async def _client(self, connection: Connection) -> S3Client:
         async with self._opening:
@@ -132,6 +150,34 @@ class ChunkRunner:
 async def make_chunk_runner() -> ChunkRunner:
     """Return a chunk runner; what an engine calls once in each worker process."""
     return ChunkRunner()
+
+
+def attempt_error(error: Exception) -> AttemptError:
+    """Return what the runner is told; of several errors at once the one that says most against going on.
+
+    A bug is told by name and traceback, because nobody else sees this process.
+    """
+    leaves = sorted(_leaves(error), key=_gravity)
+    worst = leaves[0]
+    if isinstance(worst, S3BatchError):
+        return AttemptError(family=worst.family, code=worst.code, message=str(worst))
+    return AttemptError(family="internal", code=type(worst).__name__, message="".join(format_exception(worst)))
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _gravity(error: Exception) -> int:
+    if isinstance(error, InconsistentError):
+        return 0
+    if not isinstance(error, S3BatchError):
+        return 1
+    return 3 if isinstance(error, UnavailableError) else 2
 
 
 def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:

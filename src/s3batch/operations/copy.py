@@ -1,35 +1,52 @@
 """Copy: each entry to its mapped key, pinned to the object that the manifest names, never over something else.
 
-For each chunk: read what is at the targets (one listing of their range), decide what to do with the rows whose target
-is taken, copy the rest. Small objects take one request each, large ones and those with a multipart ETag go in parts. A
-row that a former attempt of this job had copied already is recognised and not copied again (safety.md rule 9).
+For each chunk: read what is at the targets, decide what to do with the rows whose target is taken, copy the rest.
+Small objects take one request each, large ones and those with a multipart ETag go in parts. A row that a former attempt
+of this job had copied already is recognised and not copied again (safety.md rule 9).
+
+On AWS one listing of the chunk's targets is enough, because every copy carries a condition on its target. Other stores
+may ignore it without a word, so there the targets are read in portions, right before each portion is copied (rule 6).
+
+A row that could not be done for reasons that may pass gets no outcome; see :mod:`s3batch.operations.outage`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from s3batch.model.errors import S3BatchError
 from s3batch.model.job import CopyOptions, IfTargetExists, KeyMapping
-from s3batch.model.objects import MAX_COPY_BYTES, S3Object
+from s3batch.model.objects import MAX_COPY_BYTES, MAX_KEY_BYTES, S3Object
 from s3batch.model.outcome import Code
+from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
 from s3batch.operations.multipart_copy import (
     PinnedSource,
-    StoppedError,
     TargetGuard,
     abort_earlier_uploads,
     copy_in_parts,
+    copy_tags,
+    require_target,
     source_layout,
 )
+from s3batch.operations.outage import Outage, may_be_the_object, may_pass
+from s3batch.operations.own_copies import EarlierCompletion, find_completion, is_faithful
+from s3batch.operations.readings import pick
 from s3batch.operations.small_copies import SmallCopies
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.answers import CopyResult, ObjectHead
-from s3batch.s3.errors import S3Error, TransportError
+from s3batch.s3.errors import PermissionExpiredError, S3Error, S3RefusedError
 from s3batch.s3.lookup import Observed, look_up
 
 LARGE_OBJECTS_IN_FLIGHT = 8
 """Objects copied in parts at once per chunk; each has many parts under way."""
+
+PORTION_ROWS = 1_000
+"""Rows whose targets are read at once where the store's conditions are not known to work: one page of a listing."""
+
+READINGS_AT_ONCE = 32
+"""Rows of a portion that need a closer look, looked at the same time."""
 
 _SECOND_MS = 1000
 _PRECONDITION_FAILED = 412
@@ -45,11 +62,15 @@ class CopyOperation:
     """Of the target bucket: only then are the answers' headers worth reading."""
 
     async def run(self, work: ChunkWork, context: TaskContext) -> None:
-        """Copy every row of ``work`` and record its outcome."""
-        await abort_earlier_uploads(context)
+        """Copy every row of ``work`` and record its outcome.
+
+        Raises:
+            UnavailableError: rows were left for later; the others are recorded.
+        """
+        completions = await abort_earlier_uploads(context)
         skip = len(self.mapping.strip_prefix)
         target_keys = [self.mapping.add_prefix + key[skip:] for key in work.keys]
-        chunk = _ChunkCopy(operation=self, work=work, context=context, target_keys=target_keys)
+        chunk = _ChunkCopy(operation=self, work=work, context=context, target_keys=target_keys, completions=completions)
         await chunk.run()
 
 
@@ -61,53 +82,103 @@ class _ChunkCopy:
     work: ChunkWork
     context: TaskContext
     target_keys: Sequence[str]
+    completions: Mapping[str, Sequence[EarlierCompletion]]
+    """Uploads of earlier attempts that may have made what is at these target keys."""
     guards: dict[int, TargetGuard] = field(default_factory=dict)
     """Rows that may replace what is at their target, and what it must still be."""
+    outage: Outage = field(default_factory=Outage)
 
     async def run(self) -> None:
-        rows = await self._rows_to_copy()
-        small, large = [], []
-        threshold = min(self.operation.options.multipart_threshold, MAX_COPY_BYTES + 1)
-        sizes, etags = self.work.sizes, self.work.etags
-        for row in rows:
-            if sizes[row] < threshold and "-" not in etags[row] and row not in self.guards:
-                small.append(row)
-            else:
-                large.append(row)
+        small = self._small_copies()
         room = asyncio.Semaphore(LARGE_OBJECTS_IN_FLIGHT)
         async with asyncio.TaskGroup() as group:
-            for row in large:
-                group.create_task(self._copy_singly(row, room))
-            if small:
-                group.create_task(self._copy_small(small))
+            group.create_task(small.run())
+            try:
+                for portion in self._portions():
+                    if self.context.stop.is_set or self.outage.is_lasting:
+                        break
+                    rows = await self._rows_to_copy(portion)
+                    small.extend([row for row in rows if self._is_small(row)])
+                    for row in rows:
+                        if not self._is_small(row):
+                            group.create_task(self._copy_singly(row, room))
+                    await small.until_low()
+            except StoppedError:
+                pass  # what is under way is finished, the rest stays without an outcome
+            except Exception as error:  # noqa: BLE001 - what was copied so far must be recorded first
+                self.outage.end(error)
+            finally:
+                small.finish()
+        self.outage.raise_if_any()
 
-    async def _rows_to_copy(self) -> Sequence[int]:
+    def _portions(self) -> Sequence[Sequence[int]]:
+        """Return the rows in the portions in which their targets are read."""
+        rows = self.work.rows
+        step = len(rows) if self.context.target.is_aws else PORTION_ROWS
+        return [rows[first : first + step] for first in range(0, len(rows), step)]
+
+    def _is_small(self, row: int) -> bool:
+        """Tell whether a row takes one request and nothing else."""
+        threshold = min(self.operation.options.multipart_threshold, MAX_COPY_BYTES + 1)
+        return self.work.sizes[row] < threshold and "-" not in self.work.etags[row] and row not in self.guards
+
+    def _small_copies(self) -> SmallCopies:
+        classes = set(self.work.storage_classes)
+        return SmallCopies(
+            work=self.work,
+            context=self.context,
+            target_bucket=self.operation.mapping.target_bucket,
+            target_keys=self.target_keys,
+            headers_by_class={each: self._headers(each) for each in classes},
+            want_versions=self.operation.is_versioned or self.work.version_ids is not None,
+            settle=self._settle,
+            outage=self.outage,
+        )
+
+    async def _rows_to_copy(self, rows: Sequence[int]) -> Sequence[int]:
         """Read the targets; record an outcome for rows that need no copy or must not be copied, return the others."""
-        work, context = self.work, self.context
-        after = None if work.after is None else self.operation.mapping.target_key(work.after)
-        wanted = [self.target_keys[row] for row in work.rows]
-        seen = await look_up(context.target, self.operation.mapping.target_bucket, wanted, after=after)
+        wanted = pick(self.target_keys, rows)
+        looking = look_up(self.context.target, self.operation.mapping.target_bucket, wanted, after=self._before(rows))
+        seen = await until_stopped(self.context.stop, looking)
         if not seen.errors and not any(etag is not None for etag in seen.etags):
-            return work.rows
-        earlier = {upload.key for upload in context.earlier_uploads}
-        rows = []
-        for position, row in enumerate(work.rows):
+            return rows
+        to_copy, taken = [], []
+        for position, row in enumerate(rows):
             if position in seen.errors:
-                error = seen.errors[position]
-                context.outcomes.fail(row, error.code, getattr(error, "status", None), error.message)
-            elif seen.etags[position] is None or self._is_to_be_replaced(row, seen, position, earlier):
-                rows.append(row)
-        return rows
+                await self._settle(row, seen.errors[position], is_ambiguous=False)
+            elif seen.etags[position] is None:
+                to_copy.append(row)
+            else:
+                taken.append(position)
 
-    def _is_to_be_replaced(self, row: int, seen: Observed, position: int, earlier: set[str]) -> bool:
-        """Decide about a taken target; ``False`` when the row got its outcome here."""
+        async def decide(position: int) -> None:
+            if await self._is_to_be_replaced(rows[position], seen, position):
+                to_copy.append(rows[position])
+
+        await for_each(taken, decide, limit=min(READINGS_AT_ONCE, len(taken)), stop=self.context.stop)
+        return sorted(to_copy)
+
+    def _before(self, rows: Sequence[int]) -> str | None:
+        """Return the mapped key right before the first of ``rows``, where the listing of their targets begins."""
+        first, mapping = rows[0], self.operation.mapping
+        source = self.work.keys[first - 1] if first else self.work.after
+        if source is None or not source.startswith(mapping.strip_prefix):
+            return None
+        before = mapping.target_key(source)
+        return before if before < self.target_keys[first] and len(before.encode()) <= MAX_KEY_BYTES else None
+
+    async def _is_to_be_replaced(self, row: int, seen: Observed, position: int) -> bool:
+        """Decide about a taken target; ``False`` when the row got its outcome here, or is left for later."""
         outcomes, work = self.context.outcomes, self.work
         etag, size = seen.etags[position], seen.sizes[position]
         is_same = etag == work.etags[row] and size == work.sizes[row]
-        if not work.is_first_attempt and seen.modified_ms(position) >= _whole_second(self.context.job_started_at_ms):
-            is_own = is_same or (self.target_keys[row] in earlier and size == work.sizes[row])
-            if is_own:
-                outcomes.succeed(row, etag=etag, size=size, code=Code.ALREADY_COPIED)
+        if not work.is_first_attempt and self._is_since_start(seen.modified_ms(position)):
+            try:
+                if await self._is_of_earlier_attempt(row, etag, size):
+                    outcomes.succeed(row, etag=etag, size=size, code=Code.ALREADY_COPIED)
+                    return False
+            except S3BatchError as error:
+                await self._settle(row, error, is_ambiguous=False)
                 return False
         match self.operation.options.if_target_exists:
             case IfTargetExists.OVERWRITE:
@@ -121,30 +192,36 @@ class _ChunkCopy:
                 self._fail_taken(row, etag=etag, size=size, is_same=is_same)
         return False
 
+    async def _is_of_earlier_attempt(self, row: int, etag: str | None, size: int) -> bool:
+        """Tell whether an earlier attempt of this job wrote what is at the target; finish what it left undone."""
+        target, is_same_size = self._target(row), size == self.work.sizes[row]
+        completion = find_completion(self.completions.get(target.key, ()), etag=etag, is_same_size=is_same_size)
+        if completion is not None:
+            if completion.tags_due:
+                await copy_tags(self.context, self._source(row), target)
+            return True
+        if not is_same_size:
+            return False
+        if etag == self.work.etags[row]:
+            return True
+        source, there = await self._head_source(row), await self._head(target)
+        return (
+            source is not None
+            and there is not None
+            and source.etag == self.work.etags[row]
+            and is_faithful(source, there, storage_class=self.operation.options.storage_class)
+        )
+
     def _fail_taken(self, row: int, *, etag: str | None, size: int, is_same: bool) -> None:
         what = "an equal object" if is_same else f"another object ({size} bytes, ETag {etag})"
         self.context.outcomes.fail(
             row,
             Code.TARGET_EXISTS,
-            412,
+            _PRECONDITION_FAILED,
             f"The target has {what}; --if-target-exists says what to do about it.",
             etag=etag,
             size=size,
         )
-
-    async def _copy_small(self, rows: Sequence[int]) -> None:
-        classes = {self.work.storage_classes[row] for row in rows}
-        copies = SmallCopies(
-            work=self.work,
-            context=self.context,
-            target_bucket=self.operation.mapping.target_bucket,
-            target_keys=self.target_keys,
-            headers_by_class={each: self._headers(each) for each in classes},
-            want_versions=self.operation.is_versioned or self.work.version_ids is not None,
-            rows=rows,
-            settle=self._settle,
-        )
-        await copies.run()
 
     def _headers(self, storage_class: str | None) -> dict[str, str]:
         """Return what CopyObject must be told: it makes every copy STANDARD unless the class is given."""
@@ -154,14 +231,17 @@ class _ChunkCopy:
     async def _copy_singly(self, row: int, room: asyncio.Semaphore) -> None:
         """Copy one object by coroutine: in parts, or in one request where it replaces what is there."""
         async with room:
-            if self.context.stop.is_set:
+            if self.context.stop.is_set or self.outage.is_lasting:
                 return
             try:
                 result = await self._copy_large(row)
             except StoppedError:
                 return
-            except (S3Error, TransportError) as error:
-                await self._settle(row, error, is_ambiguous=error.is_ambiguous)
+            except S3BatchError as error:
+                await self._settle(row, error, is_ambiguous=getattr(error, "is_ambiguous", False))
+                return
+            except Exception as error:  # noqa: BLE001 - the other rows are still to be recorded
+                self.outage.end(error)
                 return
             self.context.outcomes.succeed(
                 row,
@@ -178,6 +258,7 @@ class _ChunkCopy:
         storage_class = options.storage_class or self.work.storage_classes[row]
         layout = await source_layout(self.context, source)
         if layout is None and source.size < min(options.multipart_threshold, MAX_COPY_BYTES + 1):
+            await require_target(self.context, target, guard)
             return await self.context.target.copy_object(
                 source.bucket,
                 source.key,
@@ -212,56 +293,84 @@ class _ChunkCopy:
     def _target(self, row: int) -> S3Object:
         return S3Object(bucket=self.operation.mapping.target_bucket, key=self.target_keys[row])
 
-    async def _settle(self, row: int, error: S3Error | TransportError, *, is_ambiguous: bool) -> None:
-        """Record the outcome of a copy that failed, after reading what may tell more.
+    async def _settle(self, row: int, error: S3BatchError, *, is_ambiguous: bool) -> None:
+        """Record the outcome of a copy that failed, after reading what may tell more; or leave the row for later.
 
         A 412 does not say which condition failed, and after a lost answer it may be our own copy that is in the way.
         """
-        code, status = error.code, error.status if isinstance(error, S3Error) else None
-        if status != _PRECONDITION_FAILED and not is_ambiguous:
-            self.context.outcomes.fail(row, code, status, error.message)
+        status = error.status or None if isinstance(error, S3Error) else None
+        if isinstance(error, PermissionExpiredError):
             return
         try:
-            await self._settle_by_reading(row, error, is_ambiguous=is_ambiguous)
-        except (S3Error, TransportError) as unread:
-            message = f"{error.message} Reading again failed too: {unread.message}"
-            self.context.outcomes.fail(row, Code.UNKNOWN_OUTCOME, status, message)
-
-    async def _settle_by_reading(self, row: int, error: S3Error | TransportError, *, is_ambiguous: bool) -> None:
-        outcomes, work = self.context.outcomes, self.work
-        target = await self._head(self._target(row), None)
-        if target is not None and is_ambiguous and self._is_own_copy(row, target):
-            outcomes.succeed(row, etag=target.etag, size=target.size, version_id=target.version_id)
+            if (is_ambiguous or status == _PRECONDITION_FAILED) and await self._is_settled_by_reading(
+                row, is_lost=is_ambiguous
+            ):
+                return
+            is_for_later = may_pass(error) and not await self._is_hopeless(row, error)
+        except S3BatchError as unread:
+            if may_pass(unread):
+                self.outage.leave(unread)
+            else:
+                message = f"{error.message} Reading again failed too: {unread.message}"
+                self.context.outcomes.fail(row, Code.UNKNOWN_OUTCOME, status, message)
             return
-        source = await self._head(S3Object(bucket=work.bucket, key=work.keys[row]), self._source(row).version_id)
+        if is_for_later:
+            self.outage.leave(error)
+        else:
+            self.context.outcomes.fail(row, error.code, status, str(error))
+
+    async def _is_hopeless(self, row: int, error: S3BatchError) -> bool:
+        """Tell whether the store fails at this object again and again while it answers other questions."""
+        if self.work.is_first_attempt or not may_be_the_object(error):
+            return False
+        await self._head(self._target(row))
+        return True
+
+    async def _is_settled_by_reading(self, row: int, *, is_lost: bool) -> bool:
+        """Read both sides and record what they tell; ``False`` where they tell nothing more than the error did.
+
+        ``is_lost``: an answer was lost, so what has the pinned ETag is our own. Otherwise someone else may have been
+        quicker; only libcurl's silent repetition on a new connection makes our own copy possible, and the target must
+        be faithful in everything to count as it.
+        """
+        outcomes, work = self.context.outcomes, self.work
+        target, source = await self._head(self._target(row)), await self._head_source(row)
+        is_pinned = source is not None and source.etag == work.etags[row]
+        if target is not None and self._is_since_start(target.last_modified_ms):
+            storage_class = self.operation.options.storage_class
+            is_same = target.etag == work.etags[row] and target.size == work.sizes[row]
+            is_equal = is_pinned and source is not None and is_faithful(source, target, storage_class=storage_class)
+            if is_equal or (is_lost and is_same):
+                outcomes.succeed(
+                    row, etag=target.etag, size=target.size, version_id=target.version_id, code=Code.ALREADY_COPIED
+                )
+                return True
         if source is None:
             outcomes.fail(row, Code.NO_SUCH_KEY, 404, "The source is not there any more.")
-        elif source.etag != work.etags[row]:
+        elif not is_pinned:
             message = f"The source's ETag is {source.etag}, the manifest pinned {work.etags[row]}."
             outcomes.fail(row, Code.SOURCE_CHANGED, _PRECONDITION_FAILED, message)
         elif target is not None and row not in self.guards:
             is_same = target.etag == work.etags[row] and target.size == work.sizes[row]
             self._fail_taken(row, etag=target.etag, size=target.size, is_same=is_same)
         else:
-            outcomes.fail(row, error.code, error.status if isinstance(error, S3Error) else None, error.message)
+            return False
+        return True
 
-    def _is_own_copy(self, row: int, target: ObjectHead) -> bool:
-        """Tell whether what is at the target can only be what this job wrote after its answer was lost."""
-        return (
-            target.size == self.work.sizes[row]
-            and target.etag == self.work.etags[row]
-            and target.last_modified_ms >= _whole_second(self.context.job_started_at_ms)
-        )
+    def _is_since_start(self, modified_ms: int) -> bool:
+        """Tell whether something was written after the job began; stores tell times in whole seconds."""
+        return modified_ms >= self.context.job_started_at_ms // _SECOND_MS * _SECOND_MS
 
-    async def _head(self, place: S3Object, version_id: str | None) -> ObjectHead | None:
+    async def _head_source(self, row: int) -> ObjectHead | None:
+        source = self._source(row)
+        return await self._head(S3Object(bucket=source.bucket, key=source.key), source.version_id)
+
+    async def _head(self, place: S3Object, version_id: str | None = None) -> ObjectHead | None:
         try:
-            return await self.context.target.head_object(place.bucket, place.key, version_id=version_id)
-        except S3Error as error:
+            return await self.context.target.head_object(
+                place.bucket, place.key, version_id=version_id, checksum_mode=True
+            )
+        except S3RefusedError as error:
             if error.code == Code.NO_SUCH_KEY:
                 return None
             raise
-
-
-def _whole_second(time_ms: int) -> int:
-    """Return the beginning of the second: stores tell times in whole seconds."""
-    return time_ms // _SECOND_MS * _SECOND_MS

@@ -6,21 +6,27 @@ layout is the source's own where it is known: then both ETags are equal and a li
 11).
 
 Order of writes: create the upload, write its id to the journal, then the first part. A crash before the journal leaves
-an upload without parts; a crash after it leaves an upload that the next attempt aborts (safety.md rule 21).
+an upload without parts; a crash after it leaves an upload that the next attempt aborts (safety.md rule 21). Before the
+completion the journal gets the ETag that it shall give, so that the next attempt knows this one's work.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
+from s3batch.model.errors import S3BatchError
 from s3batch.model.objects import S3Object
+from s3batch.operations.interruptible import StoppedError
+from s3batch.operations.own_copies import EarlierCompletion
 from s3batch.operations.task import TaskContext
+from s3batch.operations.upload_headers import CHECKSUM_HEADERS, upload_headers
 from s3batch.plan.parts import (
     DEFAULT_PART_BYTES,
+    S3_LIMITS,
     ByteRange,
     part_ranges,
     parts_in_etag,
@@ -28,30 +34,29 @@ from s3batch.plan.parts import (
     uniform_layout,
 )
 from s3batch.s3.answers import CopyResult, ObjectHead, PartResult
-from s3batch.s3.errors import S3Error, TransportError
+from s3batch.s3.errors import (
+    NO_SUCH_KEY,
+    NOT_IMPLEMENTED,
+    PRECONDITION_FAILED,
+    S3Error,
+    S3RefusedError,
+    TransportError,
+)
+from s3batch.s3.retry import RetryClass, backoff_s
 
 PARTS_IN_FLIGHT = 32
 """Parts of one object under way at once, so that several large objects share the connections."""
 
-_TAG_HEADER_BYTES = 2048
-"""Longest ``x-amz-tagging`` header (PutObject API reference, read 2026-11); more tags are put afterwards."""
+MAX_COMPLETIONS = 5
+"""Completions of one upload whose outcome nobody knows, before the object is given up."""
 
-_MAX_TAGS_ON_CREATE = 10
-"""Tags of one object (S3 User Guide, "Categorizing your storage using tags", read 2026-11)."""
+_PERHAPS_DONE = frozenset({"NoSuchUpload", "PreconditionFailed"})
+"""What a completion is refused with when the upload was completed before."""
 
-_KEPT_HEADERS = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-    "x-amz-website-redirect-location",
-)
+_CHECKSUM_REFUSALS = frozenset({"InvalidArgument", "InvalidRequest", NOT_IMPLEMENTED})
+"""With one of these a store refuses an upload whose checksum it does not know; it is begun without one then."""
 
-
-class StoppedError(Exception):
-    """The stop signal came between two parts; the upload was aborted and the row has no outcome."""
+_TOO_SMALL = "EntityTooSmall"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +82,9 @@ async def source_layout(context: TaskContext, source: PinnedSource) -> tuple[int
     """Return the sizes of the source's parts, or ``None`` where the store does not tell.
 
     HEAD of part 1 gives the first size and the count; stores without it may list the parts by GetObjectAttributes.
+
+    Raises:
+        UnavailableError: the store was not there to be asked. An answer that would come next time is worth waiting for.
     """
     parts = parts_in_etag(source.etag)
     if not parts:
@@ -91,11 +99,24 @@ async def source_layout(context: TaskContext, source: PinnedSource) -> tuple[int
             layout = uniform_layout(source.size, first_part=first.size, parts=parts)
             if layout is not None:
                 return layout
-        attributes = await context.source.get_object_attributes(source.bucket, source.key, version_id=source.version_id)
-    except S3Error:
+        sizes = await _part_sizes(context, source)
+    except S3RefusedError:
         return None  # a store without these calls; the copy itself reports what is wrong with the source
-    sizes = tuple(part.size for part in attributes.parts)
     return sizes if len(sizes) == parts and sum(sizes) == source.size else None
+
+
+async def _part_sizes(context: TaskContext, source: PinnedSource) -> tuple[int, ...]:
+    """Return the sizes of all parts that GetObjectAttributes lists, page by page."""
+    sizes: list[int] = []
+    marker: int | None = None
+    while True:
+        page = await context.source.get_object_attributes(
+            source.bucket, source.key, version_id=source.version_id, part_number_marker=marker
+        )
+        sizes += [part.size for part in page.parts]
+        if page.next_part_number_marker is None or not page.parts:
+            return tuple(sizes)
+        marker = page.next_part_number_marker
 
 
 async def copy_in_parts(
@@ -110,42 +131,110 @@ async def copy_in_parts(
 ) -> CopyResult:
     """Copy one object in parts and return what the store answered to the completion.
 
+    A layout with parts that the target does not take gives way to parts of the usual size.
+
     Raises:
+        RefusedError: the copy would lose something, or the object cannot be cut into parts.
         S3Error, TransportError: the copy failed; the upload was aborted.
         StoppedError: the stop signal came; the upload was aborted.
+        PermissionExpiredError: the time to write was over; the upload was aborted.
     """
     head, tags = await _read_source(context, source)
-    headers = _upload_headers(head, tags, storage_class)
-    client = context.target
-    if context.stop.is_set:
-        raise StoppedError
-    upload_id = await client.create_multipart_upload(target.bucket, target.key, headers=headers)
-    context.journal.record(target.bucket, target.key, upload_id)
+    headers = upload_headers(head, tags, storage_class)
+    usual = part_ranges(source.size, part_size_wanted=part_size or DEFAULT_PART_BYTES)
+    if layout is not None and not (context.target.is_aws and _has_small_parts(layout)):
+        try:
+            return await _upload(context, source, target, ranges_of_layout(layout), headers, tags, guard)
+        except S3RefusedError as error:
+            if error.code != _TOO_SMALL:
+                raise
+    return await _upload(context, source, target, usual, headers, tags, guard)
+
+
+def _has_small_parts(layout: Sequence[int]) -> bool:
+    return any(size < S3_LIMITS.smallest_part for size in layout[:-1])
+
+
+async def _upload(  # noqa: PLR0917 - all of them are what makes the one object
+    context: TaskContext,
+    source: PinnedSource,
+    target: S3Object,
+    ranges: Sequence[ByteRange],
+    headers: Mapping[str, str],
+    tags: Sequence[tuple[str, str]],
+    guard: TargetGuard,
+) -> CopyResult:
+    """Make one upload of these parts, and abort it if anything fails."""
+    upload_id = await _begin(context, target, headers)
+    are_tags_due = bool(tags) and "x-amz-tagging" not in headers
     try:
-        ranges = (
-            ranges_of_layout(layout)
-            if layout is not None
-            else part_ranges(source.size, part_size_wanted=part_size or DEFAULT_PART_BYTES)
-        )
+        context.journal.begin(target.bucket, target.key, upload_id)
         parts = await _copy_parts(context, source, target, upload_id, ranges)
+        await require_target(context, target, guard)
+        context.journal.complete(upload_id, etag=expected_etag(parts), tags_due=are_tags_due)
         result = await _complete(context, target, upload_id, parts, guard)
     except BaseException:
         await _abort_quietly(context, target, upload_id)
         raise
-    context.journal.forget(upload_id)
-    if tags and "x-amz-tagging" not in headers:
-        await client.put_object_tagging(target.bucket, target.key, tags, version_id=result.version_id)
+    if are_tags_due:
+        await context.target.put_object_tagging(target.bucket, target.key, tags, version_id=result.version_id)
+    context.journal.end(upload_id)
     return result
 
 
-async def abort_earlier_uploads(context: TaskContext) -> None:
-    """Abort what older attempts at this chunk left open; one that is gone is none."""
+async def _begin(context: TaskContext, target: S3Object, headers: Mapping[str, str]) -> str:
+    """Begin the upload; without the checksum where the store does not know it."""
+    if context.stop.is_set:
+        raise StoppedError
+    try:
+        return await context.target.create_multipart_upload(target.bucket, target.key, headers=headers)
+    except S3RefusedError as error:
+        plain = {name: value for name, value in headers.items() if name not in CHECKSUM_HEADERS}
+        if error.code not in _CHECKSUM_REFUSALS or len(plain) == len(headers):
+            raise
+        return await context.target.create_multipart_upload(target.bucket, target.key, headers=plain)
+
+
+async def require_target(context: TaskContext, target: S3Object, guard: TargetGuard) -> None:
+    """Read the target where the store may ignore the condition on it; on AWS the condition is enough.
+
+    A race of one request remains there (safety.md rule 6).
+
+    Raises:
+        S3RefusedError: ``PreconditionFailed``, as the store would have said.
+    """
+    if context.target.is_aws:
+        return
+    try:
+        etag: str | None = (await context.target.head_object(target.bucket, target.key)).etag
+    except S3RefusedError as error:
+        if error.code != NO_SUCH_KEY:
+            raise
+        etag = None
+    if (guard.if_none_match and etag is not None) or (guard.if_match is not None and etag != guard.if_match):
+        found = "nothing is there" if etag is None else f"its ETag is {etag}"
+        raise S3RefusedError(
+            f"The target changed while the copy was made: {found}.", code=PRECONDITION_FAILED, status=412
+        )
+
+
+async def copy_tags(context: TaskContext, source: PinnedSource, target: S3Object) -> None:
+    """Put the source's tags on a target that an earlier attempt completed and could not finish."""
+    _, tags = await _read_source(context, source)
+    await context.target.put_object_tagging(target.bucket, target.key, tags)
+
+
+async def abort_earlier_uploads(context: TaskContext) -> dict[str, list[EarlierCompletion]]:
+    """Abort what older attempts at this chunk left open; return, by target key, what they may have completed."""
+    completions: dict[str, list[EarlierCompletion]] = {}
     for upload in context.earlier_uploads:
-        try:
-            await context.target.abort_multipart_upload(upload.bucket, upload.key, upload.upload_id)
-        except S3Error as error:
-            if error.code != "NoSuchUpload":
-                raise
+        was_open = await context.target.abort_multipart_upload(upload.bucket, upload.key, upload.upload_id)
+        if upload.etag is not None:
+            completion = EarlierCompletion(
+                etag=upload.etag, tags_due=upload.tags_due, is_gone=not (was_open or upload.is_given_up)
+            )
+            completions.setdefault(upload.key, []).append(completion)
+    return completions
 
 
 async def _read_source(context: TaskContext, source: PinnedSource) -> tuple[ObjectHead, tuple[tuple[str, str], ...]]:
@@ -155,30 +244,6 @@ async def _read_source(context: TaskContext, source: PinnedSource) -> tuple[Obje
     # Not every store counts tags in HEAD, so they are always asked for.
     tags = await context.source.get_object_tagging(source.bucket, source.key, version_id=source.version_id)
     return head, tuple(tags)
-
-
-def _upload_headers(head: ObjectHead, tags: Sequence[tuple[str, str]], storage_class: str | None) -> dict[str, str]:
-    """Return the headers that make the new upload what the source is."""
-    headers = {name: head.headers[name] for name in _KEPT_HEADERS if name in head.headers}
-    headers |= {f"x-amz-meta-{name}": value for name, value in head.metadata.items()}
-    wanted_class = storage_class or head.storage_class
-    if wanted_class != "STANDARD":
-        headers["x-amz-storage-class"] = wanted_class
-    headers |= _checksum_headers(head.checksums, head.checksum_type)
-    tagging = urlencode(tags)
-    if tags and len(tags) <= _MAX_TAGS_ON_CREATE and len(tagging) <= _TAG_HEADER_BYTES:
-        headers["x-amz-tagging"] = tagging
-    return headers
-
-
-def _checksum_headers(checksums: Mapping[str, str], checksum_type: str | None) -> dict[str, str]:
-    """Ask for the source's checksum algorithm and type, so that both sides can be compared."""
-    if not checksums:
-        return {}
-    headers = {"x-amz-checksum-algorithm": next(iter(checksums))}
-    if checksum_type is not None:
-        headers["x-amz-checksum-type"] = checksum_type
-    return headers
 
 
 async def _copy_parts(
@@ -216,28 +281,46 @@ async def _copy_parts(
 async def _complete(
     context: TaskContext, target: S3Object, upload_id: str, parts: Sequence[PartResult], guard: TargetGuard
 ) -> CopyResult:
-    """Complete the upload; where the answer is lost, read what is at the target."""
-    if context.stop.is_set:
-        raise StoppedError
-    try:
-        return await context.target.complete_multipart_upload(
-            target.bucket,
-            target.key,
-            upload_id,
-            parts,
-            if_none_match=guard.if_none_match,
-            if_match=guard.if_match,
-        )
-    except (S3Error, TransportError) as error:
-        if not error.is_ambiguous:
-            raise
+    """Complete the upload; where the answer does not settle it, read what is at the target, then try again.
+
+    A completion that was carried out twice does no harm: the second one finds no upload.
+    """
+    for attempt in range(1, MAX_COMPLETIONS + 1):
+        if context.stop.is_set:
+            raise StoppedError
         try:
-            head = await context.target.head_object(target.bucket, target.key)
-        except S3Error:
-            raise error from None
-        if head.etag != expected_etag(parts):
-            raise
-        return CopyResult(etag=head.etag, version_id=head.version_id)
+            return await context.target.complete_multipart_upload(
+                target.bucket,
+                target.key,
+                upload_id,
+                parts,
+                if_none_match=guard.if_none_match,
+                if_match=guard.if_match,
+            )
+        except (S3Error, TransportError) as error:
+            # A request that was delivered twice on the way is answered the second time: the first may have done it.
+            if not error.is_ambiguous and error.code not in _PERHAPS_DONE:
+                raise
+            made = await _find_completed(context, target, parts)
+            if made is not None:
+                return made
+            if isinstance(error, S3RefusedError) or attempt == MAX_COMPLETIONS:
+                raise
+        pause_s = backoff_s(attempt, RetryClass.SERVER, random.random())  # noqa: S311 - no secret
+        await asyncio.sleep(pause_s)
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _find_completed(context: TaskContext, target: S3Object, parts: Sequence[PartResult]) -> CopyResult | None:
+    """Return what is at the target if it can only be what this upload made."""
+    try:
+        head = await context.target.head_object(target.bucket, target.key)
+    except (S3Error, TransportError):
+        return None
+    began_ms = context.job_started_at_ms // 1000 * 1000  # stores tell times in whole seconds
+    if head.etag != expected_etag(parts) or head.last_modified_ms < began_ms:
+        return None
+    return CopyResult(etag=head.etag, version_id=head.version_id)
 
 
 def expected_etag(parts: Sequence[PartResult]) -> str:
@@ -251,8 +334,9 @@ def expected_etag(parts: Sequence[PartResult]) -> str:
 
 async def _abort_quietly(context: TaskContext, target: S3Object, upload_id: str) -> None:
     """Abort after a failure; if even that fails, the journal still knows the upload and the next attempt aborts it."""
+    context.journal.give_up(upload_id)
     try:
         await context.target.abort_multipart_upload(target.bucket, target.key, upload_id)
-    except (S3Error, TransportError):
+    except S3BatchError:
         return
-    context.journal.forget(upload_id)
+    context.journal.end(upload_id)

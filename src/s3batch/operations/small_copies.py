@@ -1,9 +1,10 @@
 """Copies of one request each: the hot path. Callbacks on the transport, no coroutine and no future per object.
 
-Input: rows whose target was seen to be absent. Each goes out as one CopyObject that pins the source
-(``x-amz-copy-source-if-match``) and protects the target (``If-None-Match: *``); a success is a few list writes. All
-that is not a plain success leaves this path: a failure that may pass is repeated by coroutine through the client, which
-backs off, renews credentials and corrects the clock; the rest goes to the caller's ``settle``.
+Input: rows whose target was seen to be absent, in portions, so that the look at the target is never old. Each goes out
+as one CopyObject that pins the source (``x-amz-copy-source-if-match``) and protects the target (``If-None-Match: *``);
+a success is a few list writes. All that is not a plain success leaves this path: a failure that may pass is repeated by
+coroutine through the client, which backs off, renews credentials and corrects the clock; the rest goes to the caller's
+``settle``.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, cast
 
 from s3batch.ledger.segments import SUCCEEDED
+from s3batch.model.errors import S3BatchError
 from s3batch.model.objects import S3Object
+from s3batch.operations.outage import Outage
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.client import CopyPlan, parse_copy_answer
-from s3batch.s3.errors import S3Error, TransportError
+from s3batch.s3.errors import NOT_IMPLEMENTED, PRECONDITION_FAILED, S3Error, TransportError
 from s3batch.s3.retry import RetryClass, classify, classify_transport
 
 MAX_REPEATING = 256
 """Copies that may be repeating at once; above it no new one is started, so that a storm does not pile up coroutines."""
+
+LOW_WATER = 256
+"""Rows that wait when the next portion is asked for: enough to keep the connections busy while targets are read."""
 
 _VERSION_HEADER = b"x-amz-version-id:"
 _SOURCE_VERSION_HEADER = b"x-amz-copy-source-version-id:"
@@ -31,7 +37,7 @@ _SOURCE_VERSION_HEADER = b"x-amz-copy-source-version-id:"
 class Settle(Protocol):
     """What the caller does about a copy that did not succeed plainly."""
 
-    def __call__(self, row: int, error: S3Error | TransportError, *, is_ambiguous: bool) -> Awaitable[None]:
+    def __call__(self, row: int, error: S3BatchError, *, is_ambiguous: bool) -> Awaitable[None]:
         """Read, decide, and record the row's outcome. ``is_ambiguous``: some attempt may have been carried out."""
 
 
@@ -47,8 +53,8 @@ class SmallCopies:
         target_keys: Sequence[str],
         headers_by_class: Mapping[str | None, Mapping[str, str]],
         want_versions: bool,
-        rows: Sequence[int],
         settle: Settle,
+        outage: Outage,
     ) -> None:
         """``headers_by_class`` has the further headers of the copies, by the source's storage class."""
         self._work = work
@@ -67,8 +73,11 @@ class SmallCopies:
         self._sizes = cast("list[int | None]", outcomes.sizes)
         self._version_ids = cast("list[str | None]", outcomes.version_ids)
         self._source_version_ids = cast("list[str | None]", outcomes.source_version_ids)
-        self._waiting = deque(rows)
+        self._waiting: deque[int] = deque()
+        self._is_fed = False
+        self._low: asyncio.Future[None] | None = None
         self._settle = settle
+        self._outage = outage
         self._loop = asyncio.get_running_loop()
         self._throttle = context.target.throttle
         self._started_s: dict[int, float] = {}
@@ -76,34 +85,79 @@ class SmallCopies:
         self._ended: asyncio.Future[None] = self._loop.create_future()
 
     async def run(self) -> None:
-        """Copy all rows; return when each has an outcome, or when the stop signal left some without one."""
+        """Copy what :meth:`extend` brings until :meth:`finish`; a stop or an outage leaves rows without an outcome."""
         self._throttle.add(self)
         try:
             self._end_if_idle()
             await self._ended
         finally:
             self._throttle.remove(self)
+            for task in self._repeating:
+                task.cancel()
+
+    def extend(self, rows: Sequence[int]) -> None:
+        """Take more rows to copy."""
+        self._waiting.extend(rows)
+        self._throttle.wake(self)
+
+    def finish(self) -> None:
+        """No more rows come."""
+        self._is_fed = True
+        self._end_if_idle()
+
+    async def until_low(self) -> None:
+        """Wait until few rows wait to be started."""
+        while len(self._waiting) > LOW_WATER:
+            self._low = self._loop.create_future()
+            await self._low
 
     def start_next(self) -> bool:
         """Send the next copy, if one is left and the deadline has not passed."""
         if not self._waiting or len(self._repeating) >= MAX_REPEATING:
             return False
-        if self._context.stop.is_set:
+        if self._context.stop.is_set or self._outage.is_lasting:
             self._waiting.clear()
-            self._loop.call_soon(self._end_if_idle)
+            self._loop.call_soon(self._on_drained)
             return False
         row = self._waiting.popleft()
+        if self._low is not None and len(self._waiting) <= LOW_WATER:
+            self._tell_low()
         work = self._work
         self._started_s[row] = time.perf_counter()
-        self._plan_by_class[work.storage_classes[row]].start(
-            work.keys[row],
-            self._target_keys[row],
-            work.etags[row],
-            self._on_done,
-            row,
-            None if work.version_ids is None else work.version_ids[row],
-        )
+        try:
+            self._plan_by_class[work.storage_classes[row]].start(
+                work.keys[row],
+                self._target_keys[row],
+                work.etags[row],
+                self._on_done,
+                row,
+                None if work.version_ids is None else work.version_ids[row],
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the row did not start, and the chunk must end
+            del self._started_s[row]
+            self._note_unstarted(row, error)
+            return False
         return True
+
+    def _note_unstarted(self, row: int, error: Exception) -> None:
+        """Record a row that cannot be sent at all, and come back for the next one."""
+        if isinstance(error, S3BatchError):
+            self._context.outcomes.fail(row, error.code, message=str(error))
+        else:
+            self._outage.end(error)
+        self._loop.call_soon(self._on_drained)
+
+    def _on_drained(self) -> None:
+        """Go on after a turn in which nothing was started although rows had waited."""
+        if len(self._waiting) <= LOW_WATER:
+            self._tell_low()
+        self._throttle.wake(self)
+        self._end_if_idle()
+
+    def _tell_low(self) -> None:
+        if self._low is not None and not self._low.done():
+            self._low.set_result(None)
+        self._low = None
 
     def _on_done(
         self, row: object, status: int, body: bytes, headers: Sequence[bytes], error: TransportError | None
@@ -143,12 +197,15 @@ class SmallCopies:
 
     async def _repeat_or_settle(self, row: int, error: S3Error | TransportError, retry: RetryClass) -> None:
         """Repeat what may pass, unless its time is over: then the row stays without an outcome. Settle the rest."""
-        if retry is RetryClass.FINAL and error.code != "NotImplemented":
+        if retry is RetryClass.FINAL and error.code != NOT_IMPLEMENTED:
             # A kept connection that dies is replaced by libcurl in silence: a 412 may answer our own first copy.
-            is_ambiguous = error.is_ambiguous or error.code == "PreconditionFailed"
+            is_ambiguous = error.is_ambiguous or error.code == PRECONDITION_FAILED
             await self._settle(row, error, is_ambiguous=is_ambiguous)
             return
         if self._context.stop.is_set:
+            return
+        if self._outage.is_lasting:
+            self._outage.leave(error)
             return
         work = self._work
         target = S3Object(bucket=self._target_bucket, key=self._target_keys[row])
@@ -163,8 +220,10 @@ class SmallCopies:
                 if_none_match=True,
                 headers=self._headers_by_class[work.storage_classes[row]],
             )
-        except (S3Error, TransportError) as repeated:
-            await self._settle(row, repeated, is_ambiguous=True)
+        except S3BatchError as repeated:
+            # the first attempt may have been carried out, whatever the last one was answered
+            is_ambiguous = error.is_ambiguous or getattr(repeated, "is_ambiguous", False)
+            await self._settle(row, repeated, is_ambiguous=is_ambiguous or repeated.code == PRECONDITION_FAILED)
             return
         self._context.outcomes.succeed(
             row,
@@ -176,14 +235,13 @@ class SmallCopies:
 
     def _end_repeating(self, task: asyncio.Task[None]) -> None:
         self._repeating.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._ended.done():
-            self._ended.set_exception(error)
-            return
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._outage.end(error)
         self._throttle.wake(self)
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if not (self._waiting or self._started_s or self._repeating or self._ended.done()):
+        if self._is_fed and not (self._waiting or self._started_s or self._repeating or self._ended.done()):
             self._ended.set_result(None)
 
 

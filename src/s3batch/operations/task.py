@@ -44,21 +44,36 @@ class ChunkWork:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartedUpload:
-    """A multipart upload that some attempt began, and may or may not have ended."""
+    """A multipart upload that some attempt began, and what it wrote down about it later."""
 
     bucket: str
     key: str
     upload_id: str
+    etag: str | None = None
+    """What the object was to have as its ETag; ``None``: its completion was never sent."""
+    tags_due: bool = False
+    """The object's tags were to be put after the completion."""
+    is_given_up: bool = False
+    """It was to be aborted: what is at the key is not its work, unless by its ETag."""
 
 
 class UploadJournal(Protocol):
-    """Remembers multipart uploads durably before their first part is sent, so that a later attempt can abort them."""
+    """Remembers multipart uploads durably, so that a later attempt can abort them and knows its job's own work.
 
-    def record(self, bucket: str, key: str, upload_id: str) -> None:
-        """Write the upload down; on return it survives a crash."""
+    Each method but ``end`` returns when its line survives a crash.
+    """
 
-    def forget(self, upload_id: str) -> None:
-        """The upload was completed or aborted."""
+    def begin(self, bucket: str, key: str, upload_id: str) -> None:
+        """Write the upload down, before its first part is sent."""
+
+    def complete(self, upload_id: str, *, etag: str, tags_due: bool) -> None:
+        """Write down that the completion is sent next, and what ETag it shall give."""
+
+    def give_up(self, upload_id: str) -> None:
+        """Write down that the upload is aborted next."""
+
+    def end(self, upload_id: str) -> None:
+        """Write down that nothing is left to be done about the upload."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -133,8 +133,8 @@ class MultipartCalls(S3Reader):
         )
         return await self._result_of(call, "CompleteMultipartUploadResult")
 
-    async def abort_multipart_upload(self, bucket: str, key: str, upload_id: str) -> None:
-        """Drop an upload and its parts; one that is not there (any more) is no error."""
+    async def abort_multipart_upload(self, bucket: str, key: str, upload_id: str) -> bool:
+        """Drop an upload and its parts; return False where it is not there (any more), which is no error."""
         # Never too late: an upload's id is its attempt's own, and what is left open is billed.
         call = replace(
             self._write("AbortMultipartUpload", "DELETE", bucket, key, query=[("uploadId", upload_id)]),
@@ -145,6 +145,8 @@ class MultipartCalls(S3Reader):
         except S3RefusedError as error:
             if error.code not in {NO_SUCH_UPLOAD, NO_SUCH_KEY}:
                 raise
+            return False
+        return True
 
     async def _result_of(self, call: Call, tag: str) -> CopyResult:
         """Return what a copy or a completion made; where the answer does not say, the target's own head does.

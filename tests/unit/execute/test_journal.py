@@ -14,7 +14,7 @@ def test_uploads_of_older_epochs_are_found_and_newer_or_other_chunks_are_not(tmp
     """An attempt aborts what older attempts at its own chunk began, ended or not, and nothing else."""
     for chunk_no, epoch in ((1, 1), (1, 2), (1, 3), (2, 1)):
         with JournalFile(tmp_path, chunk_no=chunk_no, epoch=epoch) as journal:
-            journal.record("bkt", f"key-{epoch}", f"upload-{chunk_no}-{epoch}")
+            journal.begin("bkt", f"key-{epoch}", f"upload-{chunk_no}-{epoch}")
     found = uploads_of_earlier_attempts(tmp_path, chunk_no=1, before_epoch=3)
     assert [each.upload_id for each in found] == ["upload-1-1", "upload-1-2"]
 
@@ -22,8 +22,8 @@ def test_uploads_of_older_epochs_are_found_and_newer_or_other_chunks_are_not(tmp
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     """The line that a crash cut was written before the upload's first part, so nothing of it is lost."""
     with JournalFile(tmp_path, chunk_no=0, epoch=1) as journal:
-        journal.record("bkt", "whole", "one")
-        journal.record("bkt", "torn", "two")
+        journal.begin("bkt", "whole", "one")
+        journal.begin("bkt", "torn", "two")
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:-9])
     assert [each.key for each in uploads_of_earlier_attempts(tmp_path, chunk_no=0, before_epoch=2)] == ["whole"]
@@ -42,7 +42,7 @@ def test_any_key_comes_back_as_it_was(key: str) -> None:
     """Aborting under another key would leave the upload open."""
     with tempfile.TemporaryDirectory() as folder:
         with JournalFile(Path(folder), chunk_no=0, epoch=1) as journal:
-            journal.record("bkt", key, "id")
+            journal.begin("bkt", key, "id")
         assert uploads_of_earlier_attempts(Path(folder), chunk_no=0, before_epoch=2) == (
             StartedUpload(bucket="bkt", key=key, upload_id="id"),
         )
@@ -52,6 +52,6 @@ def test_hostile_keys_stay_one_line_each(tmp_path: Path) -> None:
     """A newline in a key does not end the journal's line."""
     with JournalFile(tmp_path, chunk_no=0, epoch=1) as journal:
         for number, key in enumerate(HOSTILE_KEYS):
-            journal.record("bkt", key, str(number))
+            journal.begin("bkt", key, str(number))
     found = uploads_of_earlier_attempts(tmp_path, chunk_no=0, before_epoch=2)
     assert [each.key for each in found] == list(HOSTILE_KEYS)
