@@ -2,18 +2,23 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from s3batch.model.errors import UnavailableError
 from s3batch.model.job import KeyMapping, Level
 from s3batch.operations import both_sides
-from s3batch.operations.delete import DeleteOperation
+from s3batch.operations.delete import UNCONDITIONAL, DeleteOperation
+from s3batch.operations.stop import boot_time_s
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.operations.verify import VerifyOperation
-from tests.contract.chunks import codes, copied, evidence_of, list_all, pin, put_all, run, statuses
+from s3batch.s3.answers import DeleteBatch
+from s3batch.s3.client import S3Client
+from s3batch.s3.errors import S3RefusedError
+from tests.contract.chunks import codes, copied, evidence_of, list_all, pin, put_all, run, run_until_error, statuses
 from tests.keys import HOSTILE_KEYS, MAX_KEY_BYTES
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Fault, FaultPlan
@@ -241,6 +246,24 @@ def test_hostile_keys_are_deleted_and_no_other_object(s3_server: Server, bucket_
     assert len(list_all(s3_server, work.bucket, TARGET)) == len(names)
 
 
+def _before_deletes(context: TaskContext, act: Callable[[], Awaitable[None]]) -> None:
+    """Do something between the reading and each DeleteObjects request."""
+    guarded_by = context.source.guarded_by
+
+    def guarded(may_write: Callable[[], bool]) -> S3Client:
+        client = guarded_by(may_write)
+        send = client.delete_batch
+
+        async def late(*arguments: Any, **settings: Any) -> DeleteBatch:  # noqa: ANN401 - passed on as it is
+            await act()
+            return await send(*arguments, **settings)
+
+        client.delete_batch = late  # type: ignore[method-assign]
+        return client
+
+    context.source.guarded_by = guarded  # type: ignore[method-assign]
+
+
 def _versions(server: Server, bucket: str, prefix: str) -> dict[str, list[str]]:
     """Return the ids of delete markers by key."""
     answer = server.boto3_client().list_object_versions(Bucket=bucket, Prefix=prefix)
@@ -316,13 +339,10 @@ def test_the_stores_condition_keeps_what_changed_after_the_reading(ministack: Se
     work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
 
     async def overwrite_before_sending(context: TaskContext) -> None:
-        send = context.source.delete_batch
-
-        async def late(*arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - passed on as it is
+        async def overwrite() -> None:
             await asyncio.to_thread(put_all, ministack, bucket_name, {SOURCE + NAMES[1]: b"NEW.txt"})
-            return await send(*arguments, **settings)
 
-        context.source.delete_batch = late  # type: ignore[method-assign]
+        _before_deletes(context, overwrite)
 
     operation = DeleteOperation(mapping=copied(TARGET, bucket_name))
     outcomes = run(ministack, operation, work, prepare=overwrite_before_sending)
@@ -343,17 +363,18 @@ def test_readings_that_became_too_old_permit_nothing(
     assert len(list_all(ministack, bucket_name, SOURCE)) == 3
 
 
-def test_a_store_that_fails_ends_in_outcomes_not_in_deletes(
+def test_a_store_that_fails_leaves_the_rows_for_later(
     ministack: Server, bucket_name: str, fault_proxy: StartProxy
 ) -> None:
-    """Where the target cannot be read, its source stays and the row says why."""
+    """Where the target cannot be read now, its source stays, no row has failed, and the attempt is unavailable."""
     work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
     plan = FaultPlan(probabilities={Fault.RESET_BEFORE: 1.0}, matching=r"^GET .*target")
     ministack.boto3_client().create_bucket(Bucket=f"{bucket_name}-target")
     mapping = replace(copied(TARGET, f"{bucket_name}-target"))
-    outcomes = run(fault_proxy(ministack, plan).server, DeleteOperation(mapping=mapping), work)
-    assert statuses(outcomes) == ["failed"] * 3
-    assert set(codes(work, outcomes).values()) == {"TransportError"}
+    deleting = DeleteOperation(mapping=mapping, trust_listings=True)
+    outcomes, error = run_until_error(fault_proxy(ministack, plan).server, deleting, work)
+    assert outcomes == []
+    assert isinstance(error, UnavailableError)
     assert len(list_all(ministack, bucket_name, SOURCE)) == 3
 
 
@@ -380,9 +401,11 @@ def test_what_could_not_be_read_is_not_called_gone(
     work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:4]))
     faults = {Fault.SHORT_LISTING: 1.0, Fault.RESET_BEFORE: 1.0}
     proxy = fault_proxy(ministack, FaultPlan(probabilities=faults, matching=r"^(GET .*list-type|HEAD)"))
-    outcomes = _delete(proxy.server, work, unverified=unverified)
-    assert statuses(outcomes) == ["succeeded", "succeeded", "failed", "failed"]
-    assert codes(work, outcomes) == {SOURCE + name: "TransportError" for name in NAMES[2:4]}
+    deleting = DeleteOperation(mapping=copied(TARGET, bucket_name), unverified=unverified, trust_listings=True)
+    outcomes, error = run_until_error(proxy.server, deleting, work)
+    assert [(each["row"], each["status"]) for each in outcomes] == [(0, "succeeded"), (1, "succeeded")]
+    assert isinstance(error, UnavailableError)
+    assert error.code == "TransportError"
     assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + name for name in NAMES[2:4]}
 
 
@@ -400,7 +423,8 @@ def test_a_stopped_chunk_sends_no_delete(ministack: Server, bucket_name: str) ->
 
         context.target.list_objects = stop  # type: ignore[method-assign]
 
-    outcomes = run(ministack, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=stop_after_reading)
+    deleting = DeleteOperation(mapping=copied(TARGET, bucket_name), trust_listings=True)
+    outcomes = run(ministack, deleting, work, prepare=stop_after_reading)
     assert outcomes == []
     assert len(list_all(ministack, bucket_name, SOURCE)) == 3
 
@@ -449,3 +473,192 @@ def test_a_listing_that_still_shows_a_removed_copy_deletes_nothing(s3_server: Se
     outcomes = run(s3_server, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=list_late)
     assert codes(work, outcomes) == {SOURCE + NAMES[1]: "TargetMissing"}
     assert set(list_all(s3_server, bucket_name, SOURCE)) == {SOURCE + NAMES[1]}
+
+
+# ------------------------------------------------------------------------------------------------ outages and surprises
+
+
+def test_an_outage_in_verify_fails_no_row(ministack: Server, bucket_name: str, fault_proxy: StartProxy) -> None:
+    """What is proven is recorded, what could not be asked for waits; a listing that fails condemns nobody."""
+    work = _make_copies(ministack, bucket_name, NAMES[:4])
+    put_all(ministack, bucket_name, {TARGET + NAMES[1]: b"other size", TARGET + NAMES[2]: b"002.txT"})
+    operation = VerifyOperation(mapping=copied(TARGET, bucket_name))
+    for matching, recorded in ((rf"^HEAD .*{NAMES[1]}", [0, 2, 3]), (r"^GET .*list-type", [])):
+        proxy = fault_proxy(ministack, FaultPlan(probabilities={Fault.RESET_BEFORE: 1.0}, matching=matching))
+        outcomes, error = run_until_error(proxy.server, operation, work)
+        assert [each["row"] for each in outcomes] == recorded
+        assert isinstance(error, UnavailableError)
+        assert error.code == "TransportError"
+
+
+def test_a_listing_that_is_refused_is_replaced_by_heads(ministack: Server, bucket_name: str) -> None:
+    """Who may not list may still verify and delete: the refusal says nothing about any object."""
+    work = _make_copies(ministack, bucket_name, NAMES[:4])
+
+    async def refuse_listings(context: TaskContext) -> None:
+        async def refuse(*_: Any, **__: Any) -> Any:  # noqa: ANN401 - asked for anything
+            raise S3RefusedError("no", code="AccessDenied", status=403)
+
+        context.source.list_objects = refuse  # type: ignore[method-assign]
+        context.target.list_objects = refuse  # type: ignore[method-assign]
+
+    proven = run(ministack, VerifyOperation(mapping=copied(TARGET, bucket_name)), work, prepare=refuse_listings)
+    assert codes(work, proven) == {}
+    deleting = DeleteOperation(mapping=copied(TARGET, bucket_name), trust_listings=True)
+    work = replace(work, evidence=evidence_of(proven, 4))
+    assert codes(work, run(ministack, deleting, work, prepare=refuse_listings)) == {}
+    assert list_all(ministack, bucket_name, SOURCE) == {}
+
+
+def test_a_bucket_that_is_gone_ends_the_attempt_by_its_name(ministack: Server, bucket_name: str) -> None:
+    """A HEAD would say that each object is absent; nothing is recorded about any of them."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+    mapping = copied(TARGET, f"{bucket_name}-never-made")
+    for operation in (VerifyOperation(mapping=mapping), DeleteOperation(mapping=mapping, trust_listings=True)):
+        outcomes, error = run_until_error(ministack, operation, work)
+        assert outcomes == []
+        assert isinstance(error, S3RefusedError)
+        assert error.code == "NoSuchBucket"
+    assert len(list_all(ministack, bucket_name, SOURCE)) == 3
+
+
+def test_deletes_that_happened_are_recorded_whatever_goes_wrong(ministack: Server, bucket_name: str) -> None:
+    """One batch meets a bug; what the others deleted is on record, and the bug is told as it is."""
+    names = [f"{number:04}" for number in range(2_500)]
+    work = _prove(ministack, _make_copies(ministack, bucket_name, names))
+    batches = itertools.count()
+
+    async def break_the_second(context: TaskContext) -> None:
+        async def fail() -> None:
+            if next(batches) == 1:
+                raise ZeroDivisionError("a bug")
+
+        _before_deletes(context, fail)
+
+    deleting = DeleteOperation(mapping=copied(TARGET, bucket_name), trust_listings=True)
+    outcomes, error = run_until_error(ministack, deleting, work, prepare=break_the_second)
+    assert isinstance(error, ZeroDivisionError)
+    assert statuses(outcomes) == ["succeeded"] * len(outcomes)
+    left = set(list_all(ministack, bucket_name, SOURCE))
+    assert len(left) in {500, 1_000}
+    assert {work.keys[each["row"]] for each in outcomes} == set(work.keys) - left
+
+
+def test_a_stop_that_comes_while_a_delete_waits_for_its_turn_stops_it(ministack: Server, bucket_name: str) -> None:
+    """In the throttle's queue and between two attempts too the permission is asked for (safety.md rule 21)."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+
+    async def stop_late(context: TaskContext) -> None:
+        async def stop() -> None:
+            context.stop.request()
+            await asyncio.sleep(0)
+
+        _before_deletes(context, stop)
+
+    assert run(ministack, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=stop_late) == []
+    assert len(list_all(ministack, bucket_name, SOURCE)) == 3
+
+
+def test_a_reading_that_became_old_in_the_queue_is_taken_again(
+    ministack: Server, bucket_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The age is looked at when the request's turn has come, and what changed meanwhile is kept (rule 14)."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+    late_s = [0.0]
+    monkeypatch.setattr(both_sides, "boot_time_s", lambda: boot_time_s() + late_s[0])
+
+    async def wait_long(context: TaskContext) -> None:
+        async def wait() -> None:
+            if not late_s[0]:
+                late_s[0] = 61.0
+                await asyncio.to_thread(
+                    ministack.boto3_client().delete_object, Bucket=bucket_name, Key=TARGET + NAMES[0]
+                )
+
+        _before_deletes(context, wait)
+
+    outcomes = run(ministack, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=wait_long)
+    assert codes(work, outcomes) == {SOURCE + NAMES[0]: "TargetMissing"}
+
+
+def test_a_store_that_refuses_conditions_is_read_again_before_it_gets_none(ministack: Server, bucket_name: str) -> None:
+    """What is written while the store's refusals come in is kept, and the others say that no condition guarded them."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES))
+
+    async def refuse_conditions(context: TaskContext) -> None:
+        guarded_by = context.source.guarded_by
+
+        def guarded(may_write: Callable[[], bool]) -> S3Client:
+            client = guarded_by(may_write)
+            send = client.delete_object
+
+            async def refuse(*_: Any, **__: Any) -> Any:  # noqa: ANN401 - asked for anything
+                raise S3RefusedError("no batches", code="NotImplemented", status=501)
+
+            async def refuse_condition(bucket: str, key: str, *, if_match: str | None = None) -> Any:  # noqa: ANN401
+                if if_match is None:
+                    return await send(bucket, key)
+                await asyncio.to_thread(put_all, ministack, bucket_name, {SOURCE + NAMES[3]: b"NEW.txt"})
+                raise S3RefusedError("no conditions", code="NotImplemented", status=501)
+
+            client.delete_batch = refuse  # type: ignore[method-assign]
+            client.delete_object = refuse_condition  # type: ignore[method-assign,assignment]
+            return client
+
+        context.source.guarded_by = guarded  # type: ignore[method-assign]
+
+    outcomes = run(ministack, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=refuse_conditions)
+    assert codes(work, outcomes) == {SOURCE + NAMES[3]: "SourceChanged"}
+    assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + NAMES[3]}
+    assert {each["message"] for each in outcomes if each["status"] == "succeeded"} == {UNCONDITIONAL}
+
+
+def test_a_slow_store_is_read_in_batches_that_stay_fresh(
+    ministack: Server, bucket_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where conditions may be ignored, no batch is deleted on a reading that is older than seconds."""
+    names = [f"{number:03}" for number in range(150)]
+    work = _prove(ministack, _make_copies(ministack, bucket_name, names))
+    clock_s, sizes = [0.0], list[int]()
+    monkeypatch.setattr(both_sides, "boot_time_s", lambda: clock_s[0])
+
+    async def make_slow(context: TaskContext) -> None:
+        for client in (context.source, context.target):
+            client.head_object = _slowed(client.head_object, clock_s)  # type: ignore[method-assign,assignment]
+        guarded_by = context.source.guarded_by
+
+        def guarded(may_write: Callable[[], bool]) -> S3Client:
+            client = guarded_by(may_write)
+            send = client.delete_batch
+
+            async def watched(bucket: str, keys: list[str], **settings: Any) -> DeleteBatch:  # noqa: ANN401
+                sizes.append(len(keys))
+                return await send(bucket, keys, **settings)
+
+            client.delete_batch = watched  # type: ignore[method-assign,assignment]
+            return client
+
+        context.source.guarded_by = guarded  # type: ignore[method-assign]
+
+    outcomes = run(ministack, DeleteOperation(mapping=copied(TARGET, bucket_name)), work, prepare=make_slow)
+    assert codes(work, outcomes) == {}
+    assert sum(sizes) >= len(names)
+    assert max(sizes) <= 25  # two HEADs of 0.1 s for each key, within 5 s
+
+
+def _slowed(head_object: Callable[..., Awaitable[Any]], clock_s: list[float]) -> Callable[..., Awaitable[Any]]:
+    async def slow(*arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - passed on as it is
+        clock_s[0] += 0.1
+        return await head_object(*arguments, **settings)
+
+    return slow
+
+
+def test_equal_bytes_that_were_written_again_are_another_version(ministack: Server, bucket_name: str) -> None:
+    """Where HEADs told the version at the proof and now, a target that was replaced keeps its source (rule 14)."""
+    work = _prove(ministack, _make_versioned(ministack, bucket_name, NAMES[:3]), Level.BYTES)
+    put_all(ministack, bucket_name, {TARGET + NAMES[1]: NAMES[1].encode()})
+    outcomes = _delete(ministack, work, versioning="Enabled", trust_listings=False)
+    assert codes(work, outcomes) == {SOURCE + NAMES[1]: "TargetChanged"}
+    by_listing = _delete(ministack, replace(work, rows=[1]), versioning="Enabled")  # what no listing can tell
+    assert codes(work, by_listing) == {}

@@ -37,9 +37,9 @@ class BothSides:
         """Return how old the oldest part of this is."""
         return round((boot_time_s() - self.began_s) * 1000)
 
-    def remaining_s(self) -> float:
+    def remaining_s(self, limit_ms: int = MAX_READING_AGE_MS) -> float:
         """Return for how long a delete may still rest on this."""
-        return (MAX_READING_AGE_MS - self.age_ms()) / 1000
+        return (limit_ms - self.age_ms()) / 1000
 
     def seen_target(self, position: int) -> tuple[str | None, int | None]:
         """Return ETag and size of the target as it is now, for the record."""
@@ -63,7 +63,7 @@ async def read_both_sides(
     source_keys = pick(work.keys, rows)
     before = key_before(work, rows)
     reading_source = _read(context.source, work.bucket, source_keys, before, trust_listings=trust_listings)
-    bucket, target_keys, target = "", list[str](), Seen([], [], {})
+    bucket, target_keys, target = "", list[str](), Seen([], [], {}, {})
     if mapping is None:
         source = await reading_source
     else:

@@ -1,13 +1,17 @@
 """The delete operation: delete the sources that the gate permits, and account for each of them.
 
-In goes a chunk with pinned sizes and ETags and the proof that a verify job found. For each 1,000 rows both sides are
-read again (safety.md rule 14), what a listing shows as changed or missing is confirmed by HEAD (rule 12), the gate
-decides, and one DeleteObjects request is sent with each key's ETag as its condition. Out comes one outcome per row:
-deleted, ``AlreadyGone``, kept with the gate's code, or failed with the store's.
+In goes a chunk with pinned sizes and ETags and the proof that a verify job found. For each 1,000 rows, or as many fewer
+as can be read within seconds where the store may ignore conditions, both sides are read again (safety.md rule 14), what
+a listing shows as changed or missing is confirmed by HEAD (rule 12), the gate decides, and one DeleteObjects request is
+sent with each key's ETag as its condition. Out comes one outcome per row: deleted, ``AlreadyGone``, kept with the code
+of the gate, or failed with the store's.
 
 Nothing is deleted that ``verify/gate.py`` did not permit in the same round. A key whose fate is unknown is read again
 before it is sent again, so a versioned bucket never gets a second delete marker from one attempt; on a later attempt
 the marker that an earlier one made is found and recorded (rules 16 and 18).
+
+A row about which the store, the network or the credentials failed has no outcome: the rest is recorded, then the
+attempt ends as unavailable. Whatever is raised, deletes that were answered are recorded first.
 
 Consistency: what AWS lists is what is there. Elsewhere each object is asked for by HEAD on both sides, unless the user
 vouches for the store's listings (``trust_listings``).
@@ -18,22 +22,25 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from s3batch.ledger.outcome_columns import Remark
 from s3batch.ledger.segments import SUCCEEDED
-from s3batch.model.errors import InconsistentError, S3BatchError
+from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
 from s3batch.model.job import KeyMapping
 from s3batch.model.outcome import Code
 from s3batch.operations.both_sides import BothSides, confirm_both_sides, read_both_sides
 from s3batch.operations.delete_requests import LOST, DeleteSender, Permitted, Sent, Trouble
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.outage import Outage, may_pass
 from s3batch.operations.readings import pick, target_keys_of
 from s3batch.operations.task import ChunkWork, TaskContext
-from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error
+from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error, S3RefusedError
 from s3batch.s3.reader import S3Reader
 from s3batch.s3.retry import RetryClass, backoff_s
-from s3batch.verify.gate import Readings, Refusal, find_refusals
+from s3batch.verify.gate import MAX_READING_AGE_MS, Readings, Refusal, find_refusals
 
 BATCH_ROWS = 1_000
 """Keys of one DeleteObjects request (API reference, read 2026-11); also one page of each listing."""
@@ -41,8 +48,20 @@ BATCH_ROWS = 1_000
 BATCHES_AT_ONCE = 4
 """Batches of one chunk under way: enough to hide the readings behind the deletes, few enough to stop soon."""
 
+FIRST_HEADED_ROWS = 64
+"""Rows of the first batches where each is read by HEAD: how fast this store answers is not known yet."""
+
+SOON_MS = 5_000
+"""How old a reading may be where conditions are not known to be honoured: older ones are taken again for fewer rows, so
+that what is overwritten meanwhile has seconds only to be lost in. A single row has the gate's minute."""
+
+UNCONDITIONAL = "Deleted without a condition, which this store does not take: the reading before it was its guard."
+
 MAX_ROUNDS = 5
 """How often a row is read and decided again before its trouble is recorded."""
+
+_MUCH_FASTER = 4
+"""A reading that took less than this part of its limit lets the next batches be twice as large."""
 
 MARKERS_AT_ONCE = 32
 """Keys of one batch whose versions are listed at the same time, after an attempt whose answers were lost."""
@@ -79,8 +98,7 @@ class DeleteOperation:
         if work.version_ids is not None:
             raise _bug("the manifest names versions, whose delete would be permanent")
         chunk = _Chunk(operation=self, work=work, context=context)
-        batches = [rows[first : first + BATCH_ROWS] for first in range(0, len(rows), BATCH_ROWS)]
-        await for_each(batches, chunk.delete, limit=min(BATCHES_AT_ONCE, len(batches)), stop=context.stop)
+        await chunk.delete_all(rows)
 
 
 class _Chunk:
@@ -92,43 +110,100 @@ class _Chunk:
         self._context = context
         self._sender = DeleteSender(client=context.source, bucket=work.bucket, stop=context.stop)
         self._own_targets = find_own_targets(work, operation.mapping)
+        self._outage = Outage()
+        self._is_aws = context.source.is_aws
+        self._batch_rows = BATCH_ROWS if self._is_aws or operation.trust_listings else FIRST_HEADED_ROWS
         self._may_be_ours: set[int] = set()
         """Rows that an attempt may have deleted without knowing."""
 
-    async def delete(self, rows: Sequence[int]) -> None:
-        """Read, decide, send, until each row of the batch has an outcome or the rounds are used up."""
-        trouble_by_row: dict[int, Trouble] = {}
+    async def delete_all(self, rows: Sequence[int]) -> None:
+        """Delete ``rows`` in batches; those that must wait have no outcome.
+
+        Raises:
+            UnavailableError: some must wait.
+        """
+        batches, stop = self._batches(rows), self._context.stop
+        await for_each(batches, self._delete, limit=BATCHES_AT_ONCE, stop=stop, is_pointless=self._is_pointless)
+        self._outage.raise_if_any()
+
+    def _is_pointless(self) -> bool:
+        return self._outage.is_lasting
+
+    def _batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Yield slices of ``rows`` of the size that is right by then."""
+        first = 0
+        while first < len(rows):
+            size = self._batch_rows
+            yield rows[first : first + size]
+            first += size
+
+    async def _delete(self, rows: Sequence[int]) -> None:
+        """Read, decide, send, until each row of the batch has an outcome, must wait, or the rounds are used up."""
+        waiting = [_Turn(rows, 1)]
         try:
-            for attempt in range(1, MAX_ROUNDS + 1):
-                trouble_by_row = await self._round(rows)
-                if not trouble_by_row:
-                    return
-                rows = sorted(trouble_by_row)
-                if attempt < MAX_ROUNDS:
-                    pause_s = backoff_s(attempt, RetryClass.SERVER, random.random())  # noqa: S311 - no secret
-                    await until_stopped(self._context.stop, asyncio.sleep(pause_s))
+            while waiting and not self._outage.is_lasting:
+                turn = waiting.pop()
+                waiting += await self._take(turn)
         except StoppedError:
             return
-        for row, trouble in trouble_by_row.items():
-            self._give_up(row, trouble)
 
-    async def _round(self, rows: Sequence[int]) -> dict[int, Trouble]:
-        """Try ``rows`` once and return those that are worth another round."""
+    async def _take(self, turn: _Turn) -> list[_Turn]:
+        """Try a turn's rows once and return the turns that are still to come, the next one last."""
+        rows, stop = turn.rows, self._context.stop
         try:
-            sides, refusals = await until_stopped(self._context.stop, self._read_and_decide(rows))
+            sides, refusals = await until_stopped(stop, self._read_and_decide(rows))
         except S3BatchError as error:
-            for row in rows:
-                self._fail_unread(row, error)
-            return {}
+            if not may_pass(error):
+                raise
+            self._outage.leave(error)
+            return []
+        limit_ms = MAX_READING_AGE_MS if self._is_aws or len(rows) == 1 else SOON_MS
+        age_ms = sides.age_ms()
+        if age_ms > limit_ms and len(rows) > 1:
+            middle = len(rows) // 2
+            self._batch_rows = max(min(self._batch_rows, middle), 1)
+            return [turn._replace(rows=rows[middle:]), turn._replace(rows=rows[:middle])]
+        if age_ms * _MUCH_FASTER < limit_ms and len(rows) >= self._batch_rows:
+            self._batch_rows = min(self._batch_rows * 2, BATCH_ROWS)
         positions = _without(len(rows), refusals)
-        again = await self._send(pick(rows, positions), pick(sides.source_keys, positions), sides) if positions else {}
-        return again | await self._record_refusals(rows, refusals, sides)
+        again: dict[int, Trouble] = {}
+        if positions:
+            again = await self._send(pick(rows, positions), pick(sides.source_keys, positions), sides, limit_ms)
+        again |= await self._record_refusals(rows, refusals, sides)
+        return await self._turns_after(turn, again)
 
-    async def _send(self, rows: list[int], keys: list[str], sides: BothSides) -> dict[int, Trouble]:
+    async def _turns_after(self, turn: _Turn, again: dict[int, Trouble]) -> list[_Turn]:
+        """Return the next turns of a turn's rows that have no outcome yet; give up those that had enough of them."""
+        unsent = [row for row, trouble in sorted(again.items()) if trouble.is_unsent]
+        tried = [row for row, trouble in sorted(again.items()) if not trouble.is_unsent]
+        turns = []
+        if unsent and len(again) < len(turn.rows):  # the others got on meanwhile, so these are not stuck
+            turns.append(turn._replace(rows=unsent))
+            unsent = []
+        rows = sorted([*tried, *unsent])
+        if rows and turn.number < MAX_ROUNDS:
+            pause_s = backoff_s(turn.number, RetryClass.SERVER, random.random())  # noqa: S311 - no secret
+            await until_stopped(self._context.stop, asyncio.sleep(pause_s))
+            turns.append(_Turn(rows, turn.number + 1))
+        else:
+            for row in rows:
+                self._give_up(row, again[row])
+        return turns
+
+    async def _send(self, rows: list[int], keys: list[str], sides: BothSides, limit_ms: int) -> dict[int, Trouble]:
         """Send what was permitted, record what came of it, and return what is worth another round."""
-        permitted = Permitted(rows=rows, keys=keys, etags=pick(self._work.etags, rows), remaining_s=sides.remaining_s)
-        sent = await self._sender.send(permitted)
-        self._record_deleted(sent, sides)
+        stop, sent = self._context.stop, Sent()
+        permitted = Permitted(
+            rows=rows,
+            keys=keys,
+            etags=pick(self._work.etags, rows),
+            may_send=lambda: not stop.is_set and sides.remaining_s(limit_ms) > 0,
+            remaining_s=sides.remaining_s,
+        )
+        try:
+            await self._sender.send(permitted, sent)
+        finally:
+            self._record_deleted(sent, sides)
         again: dict[int, Trouble] = {}
         for row, trouble in sent.trouble_by_row.items():
             if trouble.may_be_done:
@@ -167,6 +242,8 @@ class _Chunk:
             proof_sizes=nothing if evidence is None else pick(evidence.target_sizes, rows),
             target_etags=sides.target.etags,
             target_sizes=sides.target.sizes,
+            proof_version_ids=nothing if evidence is None else pick(evidence.target_version_ids, rows),
+            target_version_ids=sides.target.version_ids,
             own_targets=frozenset(place for place, key in enumerate(sides.source_keys if own else ()) if key in own),
         )
         return find_refusals(readings, age_ms=sides.age_ms())
@@ -182,7 +259,7 @@ class _Chunk:
             if error is not None and code in _BY_LISTING:
                 self._fail_unread(row, error)  # not absent: unknown
             elif code is Code.EVIDENCE_EXPIRED:
-                again[row] = Trouble(code=code, message=message)
+                again[row] = Trouble(code=code, message=message, is_unsent=True)
             elif code is Code.ALREADY_GONE:
                 gone.append(position)
             else:
@@ -199,7 +276,11 @@ class _Chunk:
             row = rows[position]
             marker_id = None
             if self._operation.versioning and (row in self._may_be_ours or not self._work.is_first_attempt):
-                marker_id = await find_marker(self._context.source, self._work.bucket, sides.source_keys[position])
+                try:
+                    marker_id = await find_marker(self._context.source, self._work.bucket, sides.source_keys[position])
+                except UnavailableError as error:
+                    self._outage.leave(error)
+                    return
             etag, size = sides.seen_target(position)
             self._context.outcomes.succeed(
                 row,
@@ -229,25 +310,45 @@ class _Chunk:
             status[row] = SUCCEEDED
             outcome_sizes[row] = sizes[row]
             version_ids[row] = marker_id
+        for row in sent.unconditional:
+            outcomes.remark_by_row[row] = Remark(message=UNCONDITIONAL)
 
     def _give_up(self, row: int, trouble: Trouble) -> None:
-        """Record a row that was not deleted, or of which that is not known."""
+        """Record a row that was not deleted, or of which that is not known; or leave it for later."""
         outcomes = self._context.outcomes
-        if trouble.code in {PRECONDITION_FAILED, NO_SUCH_KEY}:
+        if trouble.error is not None:
+            self._leave(trouble.error)
+        elif trouble.code in {PRECONDITION_FAILED, NO_SUCH_KEY}:
             outcomes.keep(row, Code.SOURCE_CHANGED, trouble.message, http_status=trouble.http_status)
         elif trouble.code == Code.EVIDENCE_EXPIRED:
             outcomes.keep(row, trouble.code, trouble.message)
         else:
             outcomes.fail(row, trouble.code, trouble.http_status, trouble.message)
 
+    def _leave(self, error: S3BatchError) -> None:
+        """Leave a row without an outcome; no later attempt helps against what is refused to every key."""
+        if may_pass(error):
+            self._outage.leave(error)
+        else:
+            self._outage.end(error)
+
     def _fail_unread(self, row: int, error: S3BatchError) -> None:
         """Record a row that could not be read again; one whose delete may have been carried out is unknown."""
         status = error.status if isinstance(error, S3Error) and error.status else None
-        if row in self._may_be_ours:
+        if may_pass(error):
+            self._outage.leave(error)
+        elif row in self._may_be_ours:
             message = f"{LOST.message} Reading again failed too: {error}"
             self._context.outcomes.fail(row, Code.UNKNOWN_OUTCOME, status, message)
         else:
             self._context.outcomes.fail(row, error.code, status, str(error))
+
+
+class _Turn(NamedTuple):
+    """Rows that are to be read and decided together, and how often that was done before."""
+
+    rows: Sequence[int]
+    number: int
 
 
 def find_own_targets(work: ChunkWork, mapping: KeyMapping | None) -> frozenset[str]:
@@ -266,10 +367,14 @@ def find_own_targets(work: ChunkWork, mapping: KeyMapping | None) -> frozenset[s
 
 
 async def find_marker(reader: S3Reader, bucket: str, key: str) -> str | None:
-    """Return the id of the delete marker that is the key's latest version, if there is one and the store tells."""
+    """Return the id of the delete marker that is the key's latest version, if there is one and the store tells.
+
+    Raises:
+        UnavailableError: the store did not answer.
+    """
     try:
         page = await reader.list_object_versions(bucket, key, max_keys=1)
-    except S3BatchError:
+    except S3RefusedError:
         return None  # the object is gone all the same; only the id for an undo is not known
     for version in page.versions:
         if version.key == key and version.is_latest and version.is_delete_marker:

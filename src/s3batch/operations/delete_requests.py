@@ -4,8 +4,10 @@ In go rows with their keys and pinned ETags, out come the rows that the store sa
 markers) and, for every other row, a :class:`Trouble`. Each key carries its ETag as a condition unless the store refuses
 conditions altogether. Keys that XML cannot carry go by requests of their own.
 
-Nothing is repeated here whose outcome is unknown: on a versioned bucket a second delete would add a second marker, so
-the caller reads first (safety.md rules 16 and 18). DeleteObjects takes 1,000 keys (API reference, read 2026-11).
+Nothing is sent in another way on the same reading: where the store refuses a batch, or conditions, the rows come back
+to be read again first (safety.md rule 14). Nothing is repeated here whose outcome is unknown: on a versioned bucket a
+second delete would add a second marker, so the caller reads first (rules 16 and 18). DeleteObjects takes 1,000 keys
+(API reference, read 2026-11).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, TypeVar
 from s3batch.model.errors import S3BatchError, UnavailableError
 from s3batch.model.outcome import Code
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.outage import may_pass
 from s3batch.operations.readings import pick
 from s3batch.operations.stop import StopSignal
 from s3batch.s3.answers import DeleteBatch
@@ -27,6 +30,7 @@ from s3batch.s3.errors import (
     NO_SUCH_KEY,
     NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
+    PermissionExpiredError,
     S3Error,
     S3RefusedError,
     TransportError,
@@ -66,7 +70,11 @@ class Trouble:
     message: str
     http_status: int | None = None
     is_final: bool = False
-    """Reading again and trying again will not help."""
+    """Reading again and trying again will not help in this attempt."""
+    is_unsent: bool = False
+    """Nothing was sent for it: it is read again at once."""
+    error: S3BatchError | None = None
+    """The failure that says nothing about the object: the row is left for a later attempt, or none helps."""
     may_be_done: bool = False
     """The store may have deleted it all the same."""
 
@@ -78,17 +86,22 @@ class Permitted:
     rows: Sequence[int]
     keys: list[str]
     etags: list[str]
+    may_send: Callable[[], bool]
+    """Asked right before each attempt of a request, when its turn has come: whether the chunk goes on and the readings
+    are fresh."""
     remaining_s: Callable[[], float]
-    """How long the readings behind the permission are still fresh; no request is on its way after that."""
+    """How long an answer may be waited for: no request is on its way once the readings are too old for any delete."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Sent:
-    """What became of the rows of one batch; a row that a stop left over is in neither of the two."""
+    """What became of the rows of one batch, noted as it becomes known; a row that a stop left over is nowhere."""
 
     deleted: list[int] = field(default_factory=list)
     marker_ids: list[str | None] = field(default_factory=list)
     """By position of ``deleted``: the delete marker that was made, on a versioned bucket."""
+    unconditional: list[int] = field(default_factory=list)
+    """Those of ``deleted`` whose request carried no condition."""
     trouble_by_row: dict[int, Trouble] = field(default_factory=dict)
 
 
@@ -96,13 +109,10 @@ LOST = Trouble(code=Code.UNKNOWN_OUTCOME, message="The store's answer to the del
 NOT_MENTIONED = Trouble(
     code=Code.UNKNOWN_OUTCOME, message="The store's answer does not mention this key.", may_be_done=True
 )
-TOO_LATE = Trouble(code=Code.EVIDENCE_EXPIRED, message="The readings were too old when its turn came.")
-
-
-class ExpiredError(UnavailableError):
-    """The readings behind a permission became too old; nothing was sent."""
-
-    default_code = Code.EVIDENCE_EXPIRED
+TOO_LATE = Trouble(code=Code.EVIDENCE_EXPIRED, message="The readings were too old when its turn came.", is_unsent=True)
+IN_ANOTHER_WAY = Trouble(
+    code=Code.EVIDENCE_EXPIRED, message="The store wants these deletes sent in another way.", is_unsent=True
+)
 
 
 class DeleteSender:
@@ -115,94 +125,114 @@ class DeleteSender:
         self._stop = stop
         self._takes_batches = True
         self._takes_conditions = True
+        self._alone: set[int] = set()
+        """Rows of a batch that was refused for the sake of one of them."""
 
-    async def send(self, permitted: Permitted) -> Sent:
-        """Delete each key on condition that it still has its ETag, and return what became of each row.
+    async def send(self, permitted: Permitted, sent: Sent) -> None:
+        """Delete each key on condition that it still has its ETag, and note in ``sent`` what became of each row.
 
         Raises:
             StoppedError: the chunk was told to stop, and the answer did not come within the grace.
         """
-        sent = Sent()
+        is_conditional = self._takes_conditions
         together: Sequence[int] = range(len(permitted.rows))
         alone: list[int] = []
         if not self._takes_batches:
             together, alone = [], list(together)
-        elif not xml_can_carry("".join(permitted.keys)):
-            alone = [position for position in together if not xml_can_carry(permitted.keys[position])]
-            together = [position for position in together if xml_can_carry(permitted.keys[position])]
+        elif not self._alone.isdisjoint(permitted.rows) or not xml_can_carry("".join(permitted.keys)):
+            alone = [position for position in together if self._goes_alone(permitted, position)]
+            together = [position for position in together if not self._goes_alone(permitted, position)]
         if together:
-            alone += await self._send_together(sent, permitted, together)
+            await self._send_together(sent, permitted, together, is_conditional=is_conditional)
 
         async def send_alone(position: int) -> None:
-            await self._send_alone(sent, permitted, position)
+            await self._send_alone(sent, permitted, position, is_conditional=is_conditional)
 
         await for_each(alone, send_alone, limit=min(SINGLES_AT_ONCE, len(alone)), stop=self._stop)
-        return sent
 
-    async def _send_together(self, sent: Sent, permitted: Permitted, positions: Sequence[int]) -> Sequence[int]:
-        """Send one DeleteObjects and return the positions that must be sent alone."""
+    def _goes_alone(self, permitted: Permitted, position: int) -> bool:
+        return permitted.rows[position] in self._alone or not xml_can_carry(permitted.keys[position])
+
+    async def _send_together(
+        self, sent: Sent, permitted: Permitted, positions: Sequence[int], *, is_conditional: bool
+    ) -> None:
+        """Send one DeleteObjects."""
         rows = pick(permitted.rows, positions)
-        etags = pick(permitted.etags, positions) if self._takes_conditions else None
+        etags = pick(permitted.etags, positions) if is_conditional else None
+        client = self._client.guarded_by(permitted.may_send)
         try:
             answer = await self._request(
-                self._client.delete_batch(self._bucket, pick(permitted.keys, positions), etags=etags),
-                permitted.remaining_s(),
+                client.delete_batch(self._bucket, pick(permitted.keys, positions), etags=etags), permitted
             )
         except (TimeoutError, S3BatchError) as error:
+            trouble = trouble_of(error)
             if isinstance(error, S3RefusedError) and not error.is_ambiguous and error.code not in _ABOUT_ALL_KEYS:
-                self._takes_batches = error.code not in _NO_BATCHES
-                return positions
-            sent.trouble_by_row.update(dict.fromkeys(rows, trouble_of(error)))
+                self._takes_batches = self._takes_batches and error.code not in _NO_BATCHES
+                self._alone.update(rows)
+                trouble = IN_ANOTHER_WAY
+            sent.trouble_by_row.update(dict.fromkeys(rows, trouble))
         else:
             account(sent, rows, answer)
-        return []
+            if etags is None:
+                sent.unconditional += sent.deleted
 
-    async def _send_alone(self, sent: Sent, permitted: Permitted, position: int) -> None:
-        """Send one DeleteObject; without its condition if the store does not know conditions on deletes."""
+    async def _send_alone(self, sent: Sent, permitted: Permitted, position: int, *, is_conditional: bool) -> None:
+        """Send one DeleteObject; if the store does not know conditions on deletes, the next ones go without."""
         row = permitted.rows[position]
-        if_match = permitted.etags[position] if self._takes_conditions else None
+        if is_conditional and not self._takes_conditions:
+            sent.trouble_by_row[row] = IN_ANOTHER_WAY
+            return
+        if_match = permitted.etags[position] if is_conditional else None
+        client = self._client.guarded_by(permitted.may_send)
         try:
             result = await self._request(
-                self._client.delete_object(self._bucket, permitted.keys[position], if_match=if_match),
-                permitted.remaining_s(),
+                client.delete_object(self._bucket, permitted.keys[position], if_match=if_match), permitted
             )
         except StoppedError:
             return
         except (TimeoutError, S3BatchError) as error:
             if if_match is not None and error_code(error) == NOT_IMPLEMENTED:
                 self._takes_conditions = False
-                await self._send_alone(sent, permitted, position)
+                sent.trouble_by_row[row] = IN_ANOTHER_WAY
             else:
                 sent.trouble_by_row[row] = trouble_of(error)
         else:
             sent.deleted.append(row)
             sent.marker_ids.append(result.version_id if result.delete_marker else None)
+            if if_match is None:
+                sent.unconditional.append(row)
 
-    async def _request(self, request: Coroutine[Any, Any, T], remaining_s: float) -> T:
+    async def _request(self, request: Coroutine[Any, Any, T], permitted: Permitted) -> T:
         """Send one delete, unless it is too late for it.
 
         Raises:
             StoppedError: the chunk was told to stop.
-            ExpiredError: the readings are too old; nothing was sent.
+            PermissionExpiredError: the readings are too old; nothing was sent.
             TimeoutError: they became too old before the answer came.
         """
-        if self._stop.is_set or remaining_s <= 0:
+        if self._stop.is_set:
             request.close()
-            raise StoppedError if self._stop.is_set else ExpiredError(TOO_LATE.message)
-        return await asyncio.wait_for(until_stopped(self._stop, request, grace_s=GRACE_S), remaining_s)
+            raise StoppedError
+        waiting = until_stopped(self._stop, request, grace_s=GRACE_S)
+        try:
+            return await asyncio.wait_for(waiting, max(permitted.remaining_s(), GRACE_S))
+        except PermissionExpiredError:
+            if self._stop.is_set:
+                raise StoppedError from None
+            raise
 
 
 def account(sent: Sent, rows: Sequence[int], answer: DeleteBatch) -> None:
     """Put each row of a DeleteObjects answer where it belongs: deleted, refused, or not mentioned (safety.md rule 18).
 
-    Raises:
-        ValueError: the answer is about another number of keys.
+    An answer about another number of keys says nothing about any of them: all are read again.
     """
+    if len(answer.marker_ids) != len(rows):
+        sent.trouble_by_row.update(dict.fromkeys(rows, NOT_MENTIONED))
+        return
     if not answer.errors and not answer.unknown:
         sent.deleted.extend(rows)
         sent.marker_ids.extend(answer.marker_ids)
-        if len(sent.deleted) != len(sent.marker_ids):
-            raise ValueError(f"{len(rows)} rows, {len(answer.marker_ids)} answers")
         return
     for position, (row, marker_id) in enumerate(zip(rows, answer.marker_ids, strict=True)):
         if position in answer.errors:
@@ -221,12 +251,18 @@ def trouble_of(error: TimeoutError | S3BatchError) -> Trouble:
     The client has tried again by itself whatever helps, so what it gives up is final, but for what reading again
     settles.
     """
-    if isinstance(error, TimeoutError) or is_ambiguous(error):
-        return LOST
-    if isinstance(error, ExpiredError):
+    if isinstance(error, TimeoutError):
+        return replace(LOST, error=UnavailableError(LOST.message, code=Code.UNKNOWN_OUTCOME))
+    if is_ambiguous(error):
+        return replace(LOST, error=error)
+    if isinstance(error, PermissionExpiredError):
         return TOO_LATE
     status = error.status if isinstance(error, S3Error) else 0
-    return replace(_trouble(error.code, str(error), status=status), is_final=error.code not in _STATUS_BY_CODE)
+    return replace(
+        _trouble(error.code, str(error), status=status),
+        is_final=error.code not in _STATUS_BY_CODE,
+        error=error if may_pass(error) or error.code in _ABOUT_ALL_KEYS else None,
+    )
 
 
 def is_ambiguous(error: S3BatchError) -> bool:
@@ -245,8 +281,10 @@ def _trouble(code: str, message: str, *, status: int) -> Trouble:
         said = message or "The store says that the object is not the one that was pinned."
         # A request that was delivered twice on the way is answered so the second time: the first may have done it.
         return Trouble(code=code, message=said, http_status=status or _STATUS_BY_CODE[code], may_be_done=True)
-    is_final = classify(status, code) is RetryClass.FINAL
-    return Trouble(code=code, message=message, http_status=status or None, is_final=is_final, may_be_done=not is_final)
+    if classify(status, code) in {RetryClass.FINAL, RetryClass.REGION}:
+        return Trouble(code=code, message=message, http_status=status or None, is_final=True)
+    error = UnavailableError(f"The store did not delete it: {code} {message}".rstrip(), code=code)
+    return Trouble(code=code, message=message, http_status=status or None, may_be_done=True, error=error)
 
 
 _STATUS_BY_CODE = {PRECONDITION_FAILED: 412, NO_SUCH_KEY: 404}

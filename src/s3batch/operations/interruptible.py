@@ -47,16 +47,36 @@ async def until_stopped(stop: StopSignal, requesting: Coroutine[Any, Any, T], *,
             await asyncio.wait({task})
 
 
-async def for_each(items: Iterable[T], act: Callable[[T], Awaitable[None]], *, limit: int, stop: StopSignal) -> None:
-    """Run ``act`` on each item, at most ``limit`` at a time; none is begun once the chunk was told to stop."""
+async def for_each(
+    items: Iterable[T],
+    act: Callable[[T], Awaitable[None]],
+    *,
+    limit: int,
+    stop: StopSignal,
+    is_pointless: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run ``act`` on each item, at most ``limit`` at a time.
+
+    None is begun once the chunk was told to stop, ``is_pointless`` says so, or an item failed. What was begun by then
+    is finished and recorded first: a write that is on its way is not forgotten because another one failed.
+
+    Raises:
+        Exception: what the first item that failed raised, as it is.
+    """
     remaining = iter(items)
+    failures: list[Exception] = []
 
     async def work() -> None:
         for item in remaining:
-            if stop.is_set:
+            if stop.is_set or failures or is_pointless():
                 return
-            await act(item)
+            try:
+                await act(item)
+            except Exception as error:  # noqa: BLE001 - raised below, when the others are done
+                failures.append(error)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(limit):
             group.create_task(work())
+    if failures:
+        raise failures[0]

@@ -13,10 +13,17 @@ from typing import NamedTuple, TypeVar
 from s3batch.model.errors import S3BatchError
 from s3batch.model.job import KeyMapping
 from s3batch.operations.task import ChunkWork
+from s3batch.s3.errors import NO_SUCH_BUCKET, S3RefusedError
 from s3batch.s3.lookup import Observed, head_all, look_up
 from s3batch.s3.reader import S3Reader
 
 T = TypeVar("T")
+
+
+_ABOUT_ALL_KEYS = frozenset(
+    {NO_SUCH_BUCKET, "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+)
+"""Refusals of a listing that a HEAD would get too, but could not name: its answer has no body."""
 
 
 class Seen(NamedTuple):
@@ -26,6 +33,8 @@ class Seen(NamedTuple):
     sizes: list[int]
     errors: dict[int, S3BatchError]
     """By position: why nothing is known there. Such a key has the ETag ``None`` too, and is *not* absent."""
+    version_ids: dict[int, str]
+    """By position, where a HEAD told it; a listing tells none."""
 
 
 def pick(column: Sequence[T], rows: Sequence[int]) -> list[T]:
@@ -51,8 +60,19 @@ def key_before(work: ChunkWork, rows: Sequence[int]) -> str | None:
 
 
 async def look(reader: S3Reader, bucket: str, keys: list[str], *, after: str | None) -> Seen:
-    """Return what a listing shows under ``keys``, which ascend; a plan names each key once."""
-    return _seen(await look_up(reader, bucket, keys, after=after))
+    """Return what a listing shows under ``keys``, which ascend; a plan names each key once.
+
+    Where listing is refused, by a policy say, HEADs answer: that says nothing about any of the keys.
+
+    Raises:
+        S3BatchError: the listing failed for a reason that holds for every request.
+    """
+    try:
+        return _seen(await look_up(reader, bucket, keys, after=after))
+    except S3RefusedError as error:
+        if error.code in _ABOUT_ALL_KEYS:
+            raise
+        return await look_closely(reader, bucket, keys)
 
 
 async def look_closely(reader: S3Reader, bucket: str, keys: list[str]) -> Seen:
@@ -69,9 +89,12 @@ async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, po
         seen.etags[position] = closely.etags[place]
         seen.sizes[position] = closely.sizes[place]
         seen.errors.pop(position, None)
+        seen.version_ids.pop(position, None)
+        if place in closely.version_ids:
+            seen.version_ids[position] = closely.version_ids[place]
         if place in closely.errors:
             seen.errors[position] = closely.errors[place]
 
 
 def _seen(observed: Observed) -> Seen:
-    return Seen(observed.etags, observed.sizes, observed.errors)
+    return Seen(observed.etags, observed.sizes, observed.errors, observed.version_ids)

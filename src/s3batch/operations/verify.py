@@ -4,7 +4,8 @@ In goes a chunk with pinned sizes and ETags. The target's key range is listed on
 shows as missing or different is confirmed by HEAD (safety.md rule 12); what ETags cannot decide is asked for
 checksums, and at level ``bytes`` both sides are read. Out comes one outcome per row: succeeded with level, ETag and
 size of the target, or failed with ``TargetMissing``, ``TargetDifferent``, ``Undecided``, ``SourceChanged`` or the
-store's own code. Nothing is written.
+store's own code. Nothing is written. A row about which the store, the network or the credentials failed has no outcome:
+the rest is recorded, then the attempt ends as unavailable.
 
 The source is compared by what the manifest pinned, never by an ETag read now (rule 1): a HEAD of the source carries
 the pinned ETag as its condition and serves only to read a checksum of that very object.
@@ -20,10 +21,11 @@ from s3batch.model.errors import S3BatchError
 from s3batch.model.job import KeyMapping, Level
 from s3batch.model.outcome import Code
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.outage import Outage, may_pass
 from s3batch.operations.readings import Seen, key_before, look, pick, target_keys_of
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.answers import ObjectHead
-from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error
+from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error, S3RefusedError
 from s3batch.s3.reader import S3Reader
 from s3batch.verify.checksums import Verdict, compare_bytes, compare_checksums, is_layout_in_question, is_same_layout
 from s3batch.verify.compare import compare
@@ -69,22 +71,24 @@ class _Chunk:
     work: ChunkWork
     context: TaskContext
     target_keys: list[str] = field(default_factory=list)
+    outage: Outage = field(default_factory=Outage)
 
     async def verify(self) -> None:
-        """Compare by listing, then decide row by row, by HEAD, what that does not prove."""
+        """Compare by listing, then decide row by row, by HEAD, what that does not prove.
+
+        Raises:
+            UnavailableError: some rows must wait.
+        """
         rows, outcomes = self.work.rows, self.context.outcomes
         self.target_keys = target_keys_of(self.mapping, pick(self.work.keys, rows))
         outcomes.level = str(Level.ETAG if self.level is Level.RESPONSE else self.level)
         outcomes.checked_at_ms = self.context.now_ms()
-        try:
-            seen = await until_stopped(self.context.stop, self._look())
-        except S3BatchError as error:
-            for row in rows:
-                self._fail(row, error)
-            return
+        seen = await until_stopped(self.context.stop, self._look())
         unproven = self._compare(seen)
         limit = STREAMS_AT_ONCE if self.level is Level.BYTES else HEADS_AT_ONCE
-        await for_each(unproven, self._decide, limit=limit, stop=self.context.stop)
+        stop, outage = self.context.stop, self.outage
+        await for_each(unproven, self._decide, limit=limit, stop=stop, is_pointless=lambda: outage.is_lasting)
+        outage.raise_if_any()
 
     async def _look(self) -> Seen:
         """List the target range of the rows."""
@@ -274,6 +278,9 @@ class _Chunk:
         self.context.outcomes.fail(row, Code.TARGET_DIFFERENT, message=message, etag=etag, size=size)
 
     def _fail(self, row: int, error: S3BatchError) -> None:
+        if may_pass(error):
+            self.outage.leave(error)
+            return
         status = error.status if isinstance(error, S3Error) and error.status else None
         self.context.outcomes.fail(row, error.code, status, str(error))
 
@@ -287,7 +294,7 @@ async def part_sizes(reader: S3Reader, bucket: str, key: str, version_id: str | 
             page = await reader.get_object_attributes(
                 bucket, key, version_id=version_id, max_parts=PARTS_PER_PAGE, part_number_marker=marker
             )
-        except S3Error:
+        except S3RefusedError:
             return []  # without part sizes the row stays undecided, which proves nothing
         sizes += [part.size for part in page.parts]
         if page.next_part_number_marker is None or not page.parts:

@@ -66,6 +66,8 @@ class Observed:
     requests: int
     errors: dict[int, S3BatchError] = field(default_factory=dict)
     """By position: why nothing is known. A key in here is *not* absent."""
+    version_ids: dict[int, str] = field(default_factory=dict)
+    """By position, where a HEAD told it; listings do not tell version ids."""
 
     def modified_ms(self, position: int) -> int:
         """Return when the object at ``position`` was written; 0 where the store's text cannot be read."""
@@ -109,6 +111,7 @@ class _LookUp:
         self._last_modified = [""] * len(keys)
         self._storage_classes: list[str | None] = [None] * len(keys)
         self._errors: dict[int, S3BatchError] = {}
+        self._version_ids: dict[int, str] = {}
 
     def observed(self) -> Observed:
         return Observed(
@@ -118,6 +121,7 @@ class _LookUp:
             storage_classes=self._storage_classes,
             requests=self._pages.requests + self._heads,
             errors=self._errors,
+            version_ids=self._version_ids,
         )
 
     async def run(self, after: str | None) -> Observed:
@@ -194,6 +198,8 @@ class _LookUp:
             self._sizes[row] = head.size
             self._last_modified[row] = _iso_text(head.last_modified_ms)
             self._storage_classes[row] = head.storage_class
+            if head.version_id is not None:
+                self._version_ids[row] = head.version_id
 
 
 def _merge(wanted: list[str], listed: list[str]) -> Iterator[tuple[int, int]]:

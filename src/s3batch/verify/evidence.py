@@ -24,9 +24,7 @@ EVIDENCE_COLUMNS = (
     "etag",
     "size",
     "version_id",
-    "source_version_id",
     "level",
-    "checked_at",
 )
 """The columns of a segment that evidence is made of; reading only these saves the rest."""
 
@@ -42,11 +40,8 @@ class Evidence:
     target_etags: list[str | None]
     target_sizes: list[int | None]
     target_version_ids: list[str | None]
-    source_version_ids: list[str | None]
     answered: list[bool]
     """The row succeeded without any special code and recorded the target's ETag: a copy's own answer."""
-    levels: list[str | None]
-    checked_at_ms: list[int | None]
 
     @property
     def n_rows(self) -> int:
@@ -74,10 +69,7 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
         target_etags=etags,
         target_sizes=sizes,
         target_version_ids=_list(aligned, "version_id"),
-        source_version_ids=_list(aligned, "source_version_id"),
         answered=answered,
-        levels=levels,
-        checked_at_ms=_list(aligned, "checked_at"),
     )
 
 

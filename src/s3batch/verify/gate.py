@@ -11,8 +11,8 @@ about the target (safety.md rule 14).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from s3batch.model.outcome import Code
@@ -58,6 +58,10 @@ class Readings:
     proof_sizes: Sequence[int | None] = ()
     target_etags: Sequence[str | None] = ()
     target_sizes: Sequence[int] = ()
+    proof_version_ids: Sequence[str | None] = ()
+    """The version that verify proved, where a HEAD told it."""
+    target_version_ids: Mapping[int, str] = field(default_factory=dict)
+    """By position: the target's current version, where a HEAD told it. A listing tells none."""
     own_targets: frozenset[int] = frozenset()
     """Positions whose object is the target of one of the job's own evidence rows."""
 
@@ -90,6 +94,7 @@ def permits_all(readings: Readings, *, age_ms: int) -> bool:
         and readings.source_etags == readings.pinned_etags
         and readings.source_sizes == readings.pinned_sizes
         and (not readings.needs_proof or _is_all_proven(readings))
+        and not any(_is_replaced(readings, position) for position in readings.target_version_ids)
     )
 
 
@@ -101,11 +106,13 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
     target: Identity | None,
     age_ms: int,
     needs_proof: bool,
+    is_replaced: bool,
     is_own_target: bool,
 ) -> Refusal | None:
     """Return ``None`` if this source may be deleted now, else why not.
 
-    ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now.
+    ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now;
+    ``is_replaced`` says that the target is known to be another version than the proven one.
     """
     if is_own_target:
         return Refusal(Code.NOT_PROVEN, "The object is itself the target of this job's evidence.")
@@ -123,6 +130,8 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
         if target is None:
             return Refusal(Code.TARGET_MISSING, f"The target that was proven is no longer there.{also}")
         return Refusal(Code.TARGET_CHANGED, f"{_not('target', target, 'what was proven')}{also}")
+    if is_replaced:
+        return Refusal(Code.TARGET_CHANGED, f"The target was written again: it is another version now.{also}")
     return None if source is not None else Refusal(Code.ALREADY_GONE, "")
 
 
@@ -137,6 +146,7 @@ def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None
         target=_identity(readings.target_etags, readings.target_sizes, position) if needs_proof else None,
         age_ms=age_ms,
         needs_proof=needs_proof,
+        is_replaced=_is_replaced(readings, position),
         is_own_target=position in readings.own_targets,
     )
 
@@ -151,6 +161,13 @@ def _is_all_proven(readings: Readings) -> bool:
         and readings.target_sizes == readings.proof_sizes
         and readings.proof_sizes == readings.pinned_sizes
     )
+
+
+def _is_replaced(readings: Readings, position: int) -> bool:
+    """Tell whether the target's version is known, and known not to be the proven one."""
+    seen = readings.target_version_ids.get(position)
+    proven = readings.proof_version_ids[position] if readings.proof_version_ids else None
+    return None not in (seen, proven) and seen != proven
 
 
 def _identity(etags: Sequence[str | None], sizes: Sequence[int | None], position: int) -> Identity | None:

@@ -107,3 +107,40 @@ def test_a_write_that_is_answered_within_the_grace_is_not_lost() -> None:
         return await until_stopped(stop, asyncio.sleep(0.01, "answer"), grace_s=30)
 
     assert asyncio.run(scenario()) == "answer"
+
+
+def test_one_item_that_fails_does_not_break_off_the_others() -> None:
+    """What was begun is finished and recorded, nothing more is begun, and the error comes as it is."""
+
+    async def scenario() -> list[int]:
+        done, failed = list[int](), asyncio.Event()
+
+        async def act(item: int) -> None:
+            if item == 1:
+                await asyncio.sleep(0)
+                failed.set()
+                raise ValueError(item)
+            await failed.wait()
+            await asyncio.sleep(0)
+            done.append(item)
+
+        with pytest.raises(ValueError, match="1"):
+            await for_each(range(10), act, limit=3, stop=_signal())
+        return done
+
+    assert asyncio.run(scenario()) == [0, 2]
+
+
+def test_nothing_is_begun_that_would_be_pointless() -> None:
+    """In an outage the rest of the chunk is not tried row by row."""
+
+    async def scenario() -> list[int]:
+        done = list[int]()
+
+        async def act(item: int) -> None:
+            done.append(item)
+
+        await for_each(range(10), act, limit=1, stop=_signal(), is_pointless=lambda: len(done) >= 4)
+        return done
+
+    assert asyncio.run(scenario()) == [0, 1, 2, 3]

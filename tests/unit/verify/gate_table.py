@@ -4,6 +4,7 @@ Used on the gate itself and on each of its mutants. In: the gate's module (real 
 that it decides wrongly.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -37,6 +38,9 @@ TARGETS: dict[str, tuple[str, int] | None] = {
 AGES_MS = (0, 1, LIMIT_MS - 1, LIMIT_MS, LIMIT_MS + 1, -1)
 
 
+ONE_OR_NONE = ((False, False), (True, False), (False, True))
+
+
 class Row(NamedTuple):
     """One line of the table."""
 
@@ -47,23 +51,26 @@ class Row(NamedTuple):
     target: tuple[str, int] | None
     age_ms: int
     needs_proof: bool
+    is_replaced: bool
     is_own_target: bool
     expected: str | None
 
 
 def table() -> Iterator[Row]:
     """Yield every combination with the decision that safety.md wants."""
-    for proof, source, target, age_ms, needs_proof, is_own_target, pinned in itertools.product(
-        PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), (False, True), (PINNED, ("", 10))
+    for proof, source, target, age_ms, needs_proof, (is_own_target, is_replaced), pinned in itertools.product(
+        PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), ONE_OR_NONE, (PINNED, ("", 10))
     ):
         row = Row(
-            name=f"{proof} / source {source} / target {target} / {age_ms} ms / {needs_proof} {is_own_target} {pinned}",
+            name=f"{proof} / source {source} / target {target} / {age_ms} ms"
+            f" / {needs_proof} {is_replaced} {is_own_target} {pinned}",
             pinned=pinned,
             proof=PROOFS[proof],
             source=SOURCES[source],
             target=TARGETS[target],
             age_ms=age_ms,
             needs_proof=needs_proof,
+            is_replaced=is_replaced,
             is_own_target=is_own_target,
             expected=None,
         )
@@ -81,6 +88,8 @@ def _expected(row: Row) -> str | None:
         return "SourceChanged"
     if row.needs_proof and row.target != row.proof:  # where both sides are gone nothing may be called well
         return "TargetMissing" if row.target is None else "TargetChanged"
+    if row.is_replaced:
+        return "TargetChanged"
     return "AlreadyGone" if row.source is None else None
 
 
@@ -98,6 +107,7 @@ def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
         target=_identity(gate, row.target),
         age_ms=row.age_ms,
         needs_proof=row.needs_proof,
+        is_replaced=row.is_replaced,
         is_own_target=row.is_own_target,
     )
     if (None if refusal is None else str(refusal.code)) != row.expected:
@@ -120,6 +130,7 @@ ORDINARY = Row(
     target=("etag-of-copy", 10),
     age_ms=0,
     needs_proof=True,
+    is_replaced=False,
     is_own_target=False,
     expected=None,
 )
@@ -139,6 +150,8 @@ def columns(gate: Any, rows: list[Row], *, proven: list[bool] | None = None) -> 
         proof_sizes=[row.proof and row.proof[1] for row in rows] if needs_proof else (),
         target_etags=[row.target and row.target[0] for row in rows] if needs_proof else (),
         target_sizes=[row.target[1] if row.target else 0 for row in rows] if needs_proof else (),
+        proof_version_ids=["proven"] * len(rows),
+        target_version_ids={position: "another" if row.is_replaced else "proven" for position, row in enumerate(rows)},
         own_targets=frozenset(position for position, row in enumerate(rows) if row.is_own_target),
     )
 
@@ -177,11 +190,23 @@ def wrong_columns(gate: Any) -> list[str]:  # noqa: ANN401 - as above
         wrong.append("an absent target is never equal to a proof without an ETag")
     if gate._identity(["a"], [None], 0) is not None:
         wrong.append("an object without a known size is not identified")
+    if not _compares_known_versions_only(gate, three):
+        wrong.append("a version that one of the two readings does not tell is not compared")
     if _costs_per_row(gate, three):
         wrong.append("ordinary rows are looked at one by one")
     if gate.MAX_READING_AGE_MS != LIMIT_MS:
         wrong.append("the limit of age")
     return wrong
+
+
+def _compares_known_versions_only(gate: Any, readings: Any) -> bool:  # noqa: ANN401 - as above
+    """Tell whether versions that were not told change nothing, by column and row by row."""
+    for proof_ids, target_ids in (([None] * 3, {0: "v"}), (["v"] * 3, {}), (["v"] * 3, {1: "v"}), ((), {0: "v"})):
+        told = dataclasses.replace(readings, proof_version_ids=proof_ids, target_version_ids=target_ids)
+        one_unproven = dataclasses.replace(told, proven=[True, True, False])
+        if gate.find_refusals(told, age_ms=0) != {} or gate.find_refusals(one_unproven, age_ms=0).keys() != {2}:
+            return False
+    return True
 
 
 def _costs_per_row(gate: Any, readings: Any) -> bool:  # noqa: ANN401 - as above

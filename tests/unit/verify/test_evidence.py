@@ -23,10 +23,7 @@ def test_a_proven_row_has_level_etag_and_size_of_its_target() -> None:
         target_etags=["a", "b-2"],
         target_sizes=[1, 2],
         target_version_ids=[None, "v"],
-        source_version_ids=[None, "s"],
         answered=[True, True],
-        levels=["etag", "checksum"],
-        checked_at_ms=[1_700_000_000_123, 5],
     )
 
 

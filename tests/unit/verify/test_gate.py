@@ -63,6 +63,7 @@ def test_whole_columns_are_decided_as_their_rows_are(
                 target=line.target and gate.Identity(*line.target) if needs_proof else None,
                 age_ms=age_ms,
                 needs_proof=needs_proof,
+                is_replaced=False,
                 is_own_target=line.is_own_target,
             )
         )
@@ -81,6 +82,7 @@ def test_a_refusal_says_what_is_there_now() -> None:
         target=gate.Identity(*PINNED),
         age_ms=0,
         needs_proof=True,
+        is_replaced=False,
         is_own_target=False,
     )
     assert refusal == gate.Refusal(
