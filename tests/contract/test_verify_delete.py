@@ -17,7 +17,7 @@ from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.operations.verify import VerifyOperation
 from s3batch.s3.answers import DeleteBatch
 from s3batch.s3.client import S3Client
-from s3batch.s3.errors import S3RefusedError
+from s3batch.s3.errors import S3RefusedError, S3UnavailableError
 from tests.contract.chunks import codes, copied, evidence_of, list_all, pin, put_all, run, run_until_error, statuses
 from tests.keys import HOSTILE_KEYS, MAX_KEY_BYTES
 from tests.servers.fault_proxy import FaultProxy
@@ -662,3 +662,44 @@ def test_equal_bytes_that_were_written_again_are_another_version(ministack: Serv
     assert codes(work, outcomes) == {SOURCE + NAMES[1]: "TargetChanged"}
     by_listing = _delete(ministack, replace(work, rows=[1]), versioning="Enabled")  # what no listing can tell
     assert codes(work, by_listing) == {}
+
+
+def test_an_object_at_which_the_store_always_fails_does_not_hold_up_the_others(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """The first attempt leaves it for later; a later one, while the store answers otherwise, records its failure."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+    put_all(ministack, bucket_name, {TARGET + NAMES[1]: b"other size"})
+    plan = FaultPlan(probabilities={Fault.RESET_AFTER: 1.0}, matching=rf"^HEAD .*{NAMES[1]}")
+    server = fault_proxy(ministack, plan).server
+    mapping = copied(TARGET, bucket_name)
+    for operation in (VerifyOperation(mapping=mapping), DeleteOperation(mapping=mapping, trust_listings=True)):
+        first, error = run_until_error(server, operation, work)
+        assert [each["row"] for each in first] == [0, 2]
+        assert isinstance(error, UnavailableError)
+        later = run(server, operation, replace(work, rows=[1], is_first_attempt=False))
+        assert codes(work, later) == {SOURCE + NAMES[1]: "TransportError"}
+    assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + NAMES[1]}
+
+
+def test_credentials_that_ended_fail_no_row(ministack: Server, bucket_name: str) -> None:
+    """A HEAD's bare 400 says nothing; a listing names the ended session, and the rows wait for new credentials."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+
+    async def end_session(context: TaskContext) -> None:
+        async def bad_request(*_: Any, **__: Any) -> Any:  # noqa: ANN401 - asked for anything
+            raise S3RefusedError("no body", code="BadRequest", status=400)
+
+        async def expired(*_: Any, **__: Any) -> Any:  # noqa: ANN401 - asked for anything
+            raise S3UnavailableError("the session ended", code="ExpiredToken", status=400)
+
+        for client in (context.source, context.target):
+            client.head_object = bad_request  # type: ignore[method-assign]
+            client.list_objects = expired  # type: ignore[method-assign]
+
+    mapping = copied(TARGET, bucket_name)
+    for operation in (VerifyOperation(mapping=mapping), DeleteOperation(mapping=mapping)):
+        outcomes, error = run_until_error(ministack, operation, work, prepare=end_session)
+        assert outcomes == []
+        assert isinstance(error, UnavailableError)
+    assert len(list_all(ministack, bucket_name, SOURCE)) == 3

@@ -34,8 +34,8 @@ from s3batch.model.outcome import Code
 from s3batch.operations.both_sides import BothSides, confirm_both_sides, read_both_sides
 from s3batch.operations.delete_requests import LOST, DeleteSender, Permitted, Sent, Trouble
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
-from s3batch.operations.outage import Outage, may_pass
-from s3batch.operations.readings import pick, target_keys_of
+from s3batch.operations.outage import Outage, may_be_the_object, may_pass
+from s3batch.operations.readings import is_about_object, pick, target_keys_of
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error, S3RefusedError
 from s3batch.s3.reader import S3Reader
@@ -257,7 +257,7 @@ class _Chunk:
         for position, (code, message) in refusals.items():
             row, error = rows[position], sides.error_at(position)
             if error is not None and code in _BY_LISTING:
-                self._fail_unread(row, error)  # not absent: unknown
+                await self._fail_unread(row, error, sides)  # not absent: unknown
             elif code is Code.EVIDENCE_EXPIRED:
                 again[row] = Trouble(code=code, message=message, is_unsent=True)
             elif code is Code.ALREADY_GONE:
@@ -316,7 +316,8 @@ class _Chunk:
     def _give_up(self, row: int, trouble: Trouble) -> None:
         """Record a row that was not deleted, or of which that is not known; or leave it for later."""
         outcomes = self._context.outcomes
-        if trouble.error is not None:
+        is_hopeless = not self._work.is_first_attempt and trouble.error and may_be_the_object(trouble.error)
+        if trouble.error is not None and not is_hopeless:
             self._leave(trouble.error)
         elif trouble.code in {PRECONDITION_FAILED, NO_SUCH_KEY}:
             outcomes.keep(row, Code.SOURCE_CHANGED, trouble.message, http_status=trouble.http_status)
@@ -332,10 +333,13 @@ class _Chunk:
         else:
             self._outage.end(error)
 
-    def _fail_unread(self, row: int, error: S3BatchError) -> None:
+    async def _fail_unread(self, row: int, error: S3BatchError, sides: BothSides) -> None:
         """Record a row that could not be read again; one whose delete may have been carried out is unknown."""
         status = error.status if isinstance(error, S3Error) and error.status else None
-        if may_pass(error):
+        buckets = [(self._context.source, sides.bucket)]
+        if sides.target_keys:
+            buckets.append((self._context.target, sides.target_bucket))
+        if not await is_about_object(error, buckets, is_first_attempt=self._work.is_first_attempt):
             self._outage.leave(error)
         elif row in self._may_be_ours:
             message = f"{LOST.message} Reading again failed too: {error}"

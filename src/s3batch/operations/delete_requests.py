@@ -33,6 +33,7 @@ from s3batch.s3.errors import (
     PermissionExpiredError,
     S3Error,
     S3RefusedError,
+    S3UnavailableError,
     TransportError,
 )
 from s3batch.s3.retry import RetryClass, classify
@@ -254,7 +255,7 @@ def trouble_of(error: TimeoutError | S3BatchError) -> Trouble:
     if isinstance(error, TimeoutError):
         return replace(LOST, error=UnavailableError(LOST.message, code=Code.UNKNOWN_OUTCOME))
     if is_ambiguous(error):
-        return replace(LOST, error=error)
+        return replace(LOST, error=UnavailableError(error.message, code=error.code, way_out=error.way_out))
     if isinstance(error, PermissionExpiredError):
         return TOO_LATE
     status = error.status if isinstance(error, S3Error) else 0
@@ -283,7 +284,7 @@ def _trouble(code: str, message: str, *, status: int) -> Trouble:
         return Trouble(code=code, message=said, http_status=status or _STATUS_BY_CODE[code], may_be_done=True)
     if classify(status, code) in {RetryClass.FINAL, RetryClass.REGION}:
         return Trouble(code=code, message=message, http_status=status or None, is_final=True)
-    error = UnavailableError(f"The store did not delete it: {code} {message}".rstrip(), code=code)
+    error = S3UnavailableError(f"The store did not delete it: {code} {message}".rstrip(), code=code, status=status)
     return Trouble(code=code, message=message, http_status=status or None, may_be_done=True, error=error)
 
 

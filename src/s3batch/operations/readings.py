@@ -7,11 +7,12 @@ anyone acts on it (safety.md rule 12). Nothing is decided and nothing is written
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from s3batch.model.errors import S3BatchError
+from s3batch.model.errors import S3BatchError, UnavailableError
 from s3batch.model.job import KeyMapping
+from s3batch.operations.outage import may_be_the_object, may_pass
 from s3batch.operations.task import ChunkWork
 from s3batch.s3.errors import NO_SUCH_BUCKET, S3RefusedError
 from s3batch.s3.lookup import Observed, head_all, look_up
@@ -24,6 +25,9 @@ _ABOUT_ALL_KEYS = frozenset(
     {NO_SUCH_BUCKET, "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 )
 """Refusals of a listing that a HEAD would get too, but could not name: its answer has no body."""
+
+
+_NO_BODY_400 = "BadRequest"
 
 
 class Seen(NamedTuple):
@@ -94,6 +98,30 @@ async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, po
             seen.version_ids[position] = closely.version_ids[place]
         if place in closely.errors:
             seen.errors[position] = closely.errors[place]
+
+
+async def is_about_object(
+    error: S3BatchError, sides: Iterable[tuple[S3Reader, str]], *, is_first_attempt: bool
+) -> bool:
+    """Tell whether a failed reading of one object is to be recorded as the row's own failure.
+
+    What may pass is left for later. But a store may fail at one object for ever: where an earlier attempt ran already
+    and the store answers other questions about the same buckets, it is the object. The 400 of a HEAD, which has no
+    body, may be about ended credentials; a listing names them.
+    """
+    if may_pass(error):
+        if is_first_attempt or not may_be_the_object(error):
+            return False
+    elif error.code != _NO_BODY_400:
+        return True
+    try:
+        for reader, bucket in sides:
+            await reader.list_objects(bucket, "", max_keys=1)
+    except UnavailableError:
+        return False
+    except S3RefusedError:
+        return True  # an answer too
+    return True
 
 
 def _seen(observed: Observed) -> Seen:

@@ -21,8 +21,8 @@ from s3batch.model.errors import S3BatchError
 from s3batch.model.job import KeyMapping, Level
 from s3batch.model.outcome import Code
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
-from s3batch.operations.outage import Outage, may_pass
-from s3batch.operations.readings import Seen, key_before, look, pick, target_keys_of
+from s3batch.operations.outage import Outage
+from s3batch.operations.readings import Seen, is_about_object, key_before, look, pick, target_keys_of
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.answers import ObjectHead
 from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error, S3RefusedError
@@ -139,7 +139,7 @@ class _Chunk:
         except StoppedError:
             self.context.outcomes.status[row] = NO_OUTCOME
         except S3BatchError as error:
-            self._fail(row, error)
+            await self._fail(row, error)
 
     async def _decide_by_target(self, row: int, target_key: str) -> None:
         """Decide by the target alone where that is enough for the level, else go on to the source."""
@@ -277,8 +277,10 @@ class _Chunk:
         message = by_bytes if size != expected else "The target has other bytes than the source."
         self.context.outcomes.fail(row, Code.TARGET_DIFFERENT, message=message, etag=etag, size=size)
 
-    def _fail(self, row: int, error: S3BatchError) -> None:
-        if may_pass(error):
+    async def _fail(self, row: int, error: S3BatchError) -> None:
+        """Record a row that could not be decided; or leave it for later."""
+        sides = ((self.context.source, self.work.bucket), (self.context.target, self.mapping.target_bucket))
+        if not await is_about_object(error, sides, is_first_attempt=self.work.is_first_attempt):
             self.outage.leave(error)
             return
         status = error.status if isinstance(error, S3Error) and error.status else None

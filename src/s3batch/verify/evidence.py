@@ -87,8 +87,6 @@ def _list(table: pa.Table, name: str) -> list[Any]:
     values = table.column(name)
     if values.null_count == len(values):
         return [None] * len(values)
-    if pa.types.is_timestamp(values.type):
-        values = values.cast(pa.int64())
-    elif pa.types.is_dictionary(values.type):
+    if pa.types.is_dictionary(values.type):
         values = values.cast(pa.string())  # 1.6 us a value as a dictionary, 0.04 us as plain text (pyarrow 26)
     return values.to_pylist()

@@ -36,6 +36,7 @@ def test_each_row_is_deleted_or_in_trouble_and_never_both(fates: list[str]) -> N
         elif fate != "deleted":
             assert sent.trouble_by_row[row].code == fate
             assert sent.trouble_by_row[row].is_final == (fate in {"AccessDenied", "Odd"})
+            assert (sent.trouble_by_row[row].error is not None) == (fate in {"InternalError", "SlowDown"})
 
 
 @pytest.mark.parametrize("errors", [{}, {0: DeleteError(key="k", code="AccessDenied")}])
