@@ -1,6 +1,5 @@
 """Copies on real servers: what a copy keeps, what it never overwrites, and what becomes of a row when things fail."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,25 +8,23 @@ from typing import Any
 import pytest
 
 from s3batch.execute.journal import JournalFile, uploads_of_earlier_attempts
-from s3batch.ledger.segments import NO_OUTCOME
 from s3batch.model.errors import UnavailableError
-from s3batch.model.job import CopyOptions, IfTargetExists, KeyMapping
+from s3batch.model.job import CopyOptions, IfTargetExists
 from s3batch.operations import small_copies
 from s3batch.operations.copy import CopyOperation
-from s3batch.operations.outage import MAX_ROWS_LEFT
 from s3batch.operations.task import ChunkWork, TaskContext
-from tests.contract.chunks import codes, copied, list_all, pin, put_all, run, run_until_error, statuses
+from s3batch.s3.retry import MAX_ATTEMPTS, RetryClass
+from tests.contract.chunks import codes, copied, list_all, pin, put_all, run, run_until_error
 from tests.keys import HOSTILE_KEYS, MAX_KEY_BYTES
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Fault, FaultPlan
-from tests.servers.gaps import gap, key_gap
+from tests.servers.gaps import key_gap
 from tests.servers.server import Server
 from tests.servers.stub.launcher import StubControl
 
 StartProxy = Callable[[Server, FaultPlan], FaultProxy]
 SOURCE, TARGET = "source/", "target/a+b/"
 MIB = 1024**2
-DEAD = FaultPlan(probabilities={Fault.RESET_BEFORE: 1.0}, matching=r"^PUT ")
 
 
 def operation(bucket: str, **options: Any) -> CopyOperation:  # noqa: ANN401 - CopyOptions' fields
@@ -42,24 +39,27 @@ def make_sources(server: Server, bucket: str, bodies: Mapping[str, bytes]) -> Ch
     return pin(server, bucket, SOURCE)
 
 
-def put_in_parts(server: Server, bucket: str, key: str, parts: list[bytes], **settings: Any) -> None:  # noqa: ANN401
-    """Upload an object in these parts."""
-    client = server.boto3_client()
-    upload_id = client.create_multipart_upload(Bucket=bucket, Key=key, **settings)["UploadId"]
-    place = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
-    etags = [
-        {"PartNumber": number, "ETag": client.upload_part(**place, PartNumber=number, Body=part)["ETag"]}
-        for number, part in enumerate(parts, start=1)
-    ]
-    client.complete_multipart_upload(**place, MultipartUpload={"Parts": etags})
+async def impatient(context: TaskContext) -> None:
+    """Let the client try again at once."""
+    context.target._sender.random_unit = lambda: 0.0
+
+
+class BriefJournal(JournalFile):
+    """A journal that needs no closing."""
+
+    def _append(self, line: Mapping[str, str | bool], *, is_durable: bool = True) -> None:
+        super()._append(line, is_durable=is_durable)
+        self.close()
+        self._file = None
 
 
 def with_journal(folder: Path, *, epoch: int, chunk_no: int = 0) -> Callable[[TaskContext], Any]:
     """Return what gives an attempt a journal, and the earlier attempts' uploads."""
 
     async def prepare(context: TaskContext) -> None:
-        context.journal = JournalFile(folder, chunk_no=chunk_no, epoch=epoch)
+        context.journal = BriefJournal(folder, chunk_no=chunk_no, epoch=epoch)
         context.earlier_uploads = uploads_of_earlier_attempts(folder, chunk_no=chunk_no, before_epoch=epoch)
+        await impatient(context)
 
     return prepare
 
@@ -203,3 +203,163 @@ def test_a_target_that_appears_while_others_are_copied_is_left_alone(
     outcomes = run(stub, operation(bucket_name), work)
     assert codes(work, outcomes) == {work.keys[-1]: "TargetExists"}
     assert list_all(stub, bucket_name, TARGET + late.removeprefix(SOURCE)).popitem()[1][1] == len(b"a colleague's")
+
+
+# ------------------------------------------------------------------------------------------------------ what goes wrong
+
+
+def failing(*, matching: str, fault: Fault = Fault.RESET_BEFORE, **settings: Any) -> FaultPlan:  # noqa: ANN401
+    """Return a plan in which every such request fails."""
+    return FaultPlan(probabilities={fault: 1.0}, matching=matching, **settings)
+
+
+def test_rows_that_an_outage_hit_are_left_for_later(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """They have no outcome, the others have theirs, and the attempt ends as unavailable; the next one does the rest."""
+    work = make_sources(ministack, bucket_name, NAMES)
+    proxy = fault_proxy(ministack, failing(matching=r"^PUT .*target.*00[37]"))
+    outcomes, error = run_until_error(proxy.server, operation(bucket_name), work, prepare=impatient)
+    assert isinstance(error, UnavailableError)
+    assert [each["row"] for each in outcomes] == [0, 1, 2, 4, 5, 6, 8, 9, 10, 11]
+    assert codes(work, outcomes) == {}
+    again = replace(work, rows=[3, 7], is_first_attempt=False)
+    assert codes(again, run(ministack, operation(bucket_name), again)) == {}
+    assert bodies_of(ministack, bucket_name, TARGET) == NAMES
+
+
+def test_an_outage_of_the_targets_listing_is_no_failure_of_the_rows(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """Nothing is copied blindly, and nothing is called failed."""
+    work = make_sources(ministack, bucket_name, NAMES)
+    proxy = fault_proxy(ministack, failing(matching=r"^GET .*list-type"))
+    outcomes, error = run_until_error(proxy.server, operation(bucket_name), work, prepare=impatient)
+    assert isinstance(error, UnavailableError)
+    assert outcomes == []
+
+
+def test_a_lasting_outage_ends_the_chunk_soon(ministack: Server, bucket_name: str, fault_proxy: StartProxy) -> None:
+    """A store that is away is not asked a thousand times for the same answer."""
+    names = {f"{number:04}": b"x" for number in range(700)}
+    work = make_sources(ministack, bucket_name, names)
+    proxy = fault_proxy(ministack, failing(matching=r"^PUT "))
+    outcomes, error = run_until_error(proxy.server, operation(bucket_name), work, prepare=impatient)
+    assert isinstance(error, UnavailableError)
+    assert outcomes == []
+    assert proxy.counts().asked["CopyObject"] < len(names) * MAX_ATTEMPTS[RetryClass.TRANSPORT]
+
+
+def test_one_object_at_which_the_store_fails_again_does_not_hold_up_the_job(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """On a later attempt, while the store answers other questions, such a row fails."""
+    work = replace(make_sources(ministack, bucket_name, NAMES), is_first_attempt=False)
+    proxy = fault_proxy(ministack, failing(matching=r"^PUT .*target.*003"))
+    outcomes = run(proxy.server, operation(bucket_name), work, prepare=impatient)
+    assert codes(work, outcomes) == {SOURCE + "003.txt": "TransportError"}
+
+
+def test_lost_answers_are_settled_by_reading(ministack: Server, bucket_name: str, fault_proxy: StartProxy) -> None:
+    """Whatever was lost: each row ends as copied, because it is."""
+    names = {f"{number:03}": f"{number}".encode() for number in range(150)}
+    work = make_sources(ministack, bucket_name, names)
+    faults = {Fault.LOSE_ANSWER: 0.15, Fault.ERROR_BODY_AFTER: 0.15, Fault.DELIVER_TWICE: 0.1, Fault.RESET_AFTER: 0.1}
+    proxy = fault_proxy(ministack, FaultPlan(probabilities=faults, matching="^PUT"))
+    outcomes, error = run_until_error(proxy.server, operation(bucket_name), work, prepare=impatient)
+    assert error is None or isinstance(error, UnavailableError)
+    assert set(codes(work, outcomes).values()) <= {"AlreadyCopied"}
+    assert {each["status"] for each in outcomes} == {"succeeded"}
+    there = bodies_of(ministack, bucket_name, TARGET)
+    assert {name: there[name] for name in there} == {name: names[name] for name in there}
+
+
+class FullDisk(JournalFile):
+    """A journal that cannot be written."""
+
+    def begin(self, bucket: str, key: str, upload_id: str) -> None:
+        """Fail."""
+        raise OSError(28, f"no space for {bucket}/{key} {upload_id}")
+
+    def give_up(self, upload_id: str) -> None:
+        """Fail too."""
+        raise OSError(28, f"no space for {upload_id}")
+
+
+def test_what_breaks_at_one_row_does_not_lose_the_outcomes_of_others(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """The small copies that were under way beside it are recorded before the attempt ends with the error."""
+    names = {f"{number:03}": b"x" for number in range(300)}
+    work = make_sources(ministack, bucket_name, names)
+    sizes = list(work.sizes)
+    sizes[299] = 20 * MIB  # takes the way of large ones
+
+    async def prepare(context: TaskContext) -> None:
+        context.journal = FullDisk(tmp_path, chunk_no=0, epoch=1)
+        await impatient(context)
+
+    outcomes, error = run_until_error(
+        ministack, operation(bucket_name, multipart_threshold=8 * MIB), replace(work, sizes=sizes), prepare=prepare
+    )
+    assert isinstance(error, OSError)
+    there = {key.removeprefix(TARGET) for key in list_all(ministack, bucket_name, TARGET)}
+    assert {work.keys[each["row"]].removeprefix(SOURCE) for each in outcomes} == there
+    assert list_uploads(ministack, bucket_name) == []
+
+
+def list_uploads(server: Server, bucket: str) -> list[str]:
+    """Return the keys of uploads that are open."""
+    answer = server.boto3_client().list_multipart_uploads(Bucket=bucket)
+    return [upload["Key"] for upload in answer.get("Uploads", ())]
+
+
+@pytest.mark.parametrize(("content_type", "expected"), [("text/plain", "TargetExists"), ("binary/x", "AlreadyCopied")])
+def test_an_equal_object_counts_as_own_only_with_all_that_belongs_to_it(
+    ministack: Server,
+    bucket_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    content_type: str,
+    expected: str,
+) -> None:
+    """Someone writes the same bytes at the target after it was read: never a plain success."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    client.put_object(Bucket=bucket_name, Key=SOURCE + "k", Body=b"same", ContentType="binary/x")
+    work = pin(ministack, bucket_name, SOURCE)
+
+    def refuse(self: small_copies.SmallCopies, row: object, status: int, *answer: Any) -> None:  # noqa: ANN401
+        """Answer as a store does that honours conditions; MiniStack ignores this one."""
+        client.put_object(Bucket=bucket_name, Key=TARGET + "k", Body=b"same", ContentType=content_type)
+        original(self, row, 412, b"<Error><Code>PreconditionFailed</Code></Error>", *answer[1:])
+        assert status == 200
+
+    original = small_copies.SmallCopies._on_done
+    monkeypatch.setattr(small_copies.SmallCopies, "_on_done", refuse)
+    outcomes = run(ministack, operation(bucket_name), work)
+    assert codes(work, outcomes) == {SOURCE + "k": expected}
+
+
+# ------------------------------------------------------------------------------------------------------ another attempt
+
+
+@pytest.mark.parametrize(("started_in_s", "expected"), [(-60, "AlreadyCopied"), (3600, "TargetExists")])
+def test_a_later_attempt_knows_its_jobs_own_copies_by_their_time(
+    s3_server: Server, bucket_name: str, started_in_s: int, expected: str
+) -> None:
+    """Equal objects that were there before the job began are not its work (safety.md rule 9)."""
+    work = make_sources(s3_server, bucket_name, NAMES)
+    run(s3_server, operation(bucket_name), replace(work, rows=range(5)))
+
+    async def prepare(context: TaskContext) -> None:
+        context.job_started_at_ms = context.now_ms() + started_in_s * 1000
+
+    outcomes = run(s3_server, operation(bucket_name), replace(work, is_first_attempt=False), prepare=prepare)
+    assert codes(work, outcomes) == dict.fromkeys(work.keys[:5], expected)
+
+
+def test_an_equal_object_of_a_first_attempt_is_someone_elses(ministack: Server, bucket_name: str) -> None:
+    """There was no attempt before that could have written it."""
+    work = make_sources(ministack, bucket_name, NAMES)
+    run(ministack, operation(bucket_name), replace(work, rows=[0]))
+    assert codes(work, run(ministack, operation(bucket_name), work)) == {work.keys[0]: "TargetExists"}

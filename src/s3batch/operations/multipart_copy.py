@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from s3batch.model.errors import S3BatchError
@@ -334,9 +335,8 @@ def expected_etag(parts: Sequence[PartResult]) -> str:
 
 async def _abort_quietly(context: TaskContext, target: S3Object, upload_id: str) -> None:
     """Abort after a failure; if even that fails, the journal still knows the upload and the next attempt aborts it."""
-    context.journal.give_up(upload_id)
     try:
-        await context.target.abort_multipart_upload(target.bucket, target.key, upload_id)
-    except S3BatchError:
-        return
-    context.journal.end(upload_id)
+        context.journal.give_up(upload_id)
+    finally:
+        with suppress(S3BatchError):
+            await context.target.abort_multipart_upload(target.bucket, target.key, upload_id)

@@ -21,7 +21,7 @@ from s3batch.model.objects import S3Object
 from s3batch.operations.outage import Outage
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.client import CopyPlan, parse_copy_answer
-from s3batch.s3.errors import NOT_IMPLEMENTED, PRECONDITION_FAILED, S3Error, TransportError
+from s3batch.s3.errors import NOT_IMPLEMENTED, S3Error, TransportError
 from s3batch.s3.retry import RetryClass, classify, classify_transport
 
 MAX_REPEATING = 256
@@ -198,9 +198,7 @@ class SmallCopies:
     async def _repeat_or_settle(self, row: int, error: S3Error | TransportError, retry: RetryClass) -> None:
         """Repeat what may pass, unless its time is over: then the row stays without an outcome. Settle the rest."""
         if retry is RetryClass.FINAL and error.code != NOT_IMPLEMENTED:
-            # A kept connection that dies is replaced by libcurl in silence: a 412 may answer our own first copy.
-            is_ambiguous = error.is_ambiguous or error.code == PRECONDITION_FAILED
-            await self._settle(row, error, is_ambiguous=is_ambiguous)
+            await self._settle(row, error, is_ambiguous=error.is_ambiguous)
             return
         if self._context.stop.is_set:
             return
@@ -223,7 +221,7 @@ class SmallCopies:
         except S3BatchError as repeated:
             # the first attempt may have been carried out, whatever the last one was answered
             is_ambiguous = error.is_ambiguous or getattr(repeated, "is_ambiguous", False)
-            await self._settle(row, repeated, is_ambiguous=is_ambiguous or repeated.code == PRECONDITION_FAILED)
+            await self._settle(row, repeated, is_ambiguous=is_ambiguous)
             return
         self._context.outcomes.succeed(
             row,
