@@ -42,6 +42,26 @@ def test_what_was_proven_is_deleted(
     assert len(etag_by_key("sdac/sdo/")) == len(originals)
 
 
+def test_listings_are_trusted_on_the_users_word_only_and_the_plan_shows_it(
+    command_line: CommandLine, fill: Fill, bucket_name: str
+) -> None:
+    """``s3batch delete ... --dry-run`` and ``s3batch move``, with and without ``--trust-listings``."""
+    originals = fill("sdo/", 3)
+    manifest = command_line.home / "list.csv"
+    manifest.write_text("".join(f"{bucket_name},{quote(key)}\n" for key in originals))
+    warning = "--trust-listings: what this store lists is taken for what is there"
+    for words in ((), ("--trust-listings",)):
+        planned = command_line.run("delete", "--manifest", str(manifest), "--unverified", "--dry-run", *words)
+        assert planned.code == 0, planned.err
+        told = planned.out + planned.err
+        assert "Conditional deletes were not probed on this store." in told
+        assert (warning in told) == bool(words)
+        assert command_line.jobs()[0].spec.delete.trust_listings == bool(words)
+    moved = command_line.run("move", f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/a/", *words, "--dry-run")
+    assert moved.code == 0, moved.err
+    assert any(job.spec.delete.trust_listings for job in command_line.jobs() if job.move_id)
+
+
 def test_a_difference_is_found_and_its_original_kept(
     command_line: CommandLine,
     copied: tuple[str, dict[str, Original]],
