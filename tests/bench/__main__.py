@@ -183,7 +183,8 @@ def measure_ours(bench: Bench, objects: int) -> None:
     bench.control.configure_bucket("source", conditions="ignored")
     copy = bench.ours("(copy)", objects, "copy", "s3://source/obj/", "s3://target/new/")
     verify = bench.ours("(verify)", objects, "verify", "--job", str(copy["job_id"]))
-    bench.ours("delete, conditions ignored", objects, "delete", "--job", str(verify["job_id"]), "--trust-listings", "--yes")
+    delete = ("delete", "--job", str(verify["job_id"]), "--trust-listings", "--yes")
+    bench.ours("delete, conditions ignored", objects, *delete)
     _require_empty(bench)
 
 
