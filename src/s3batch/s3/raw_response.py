@@ -39,15 +39,13 @@ def resolve(
 def header_dict(lines: list[bytes]) -> dict[str, str]:
     """Return raw header lines as a dictionary: lower-case names, values without blanks around them.
 
-    Values are read as UTF-8 where they are, else as Latin-1; of a repeated header the values are joined by commas.
+    Values are read as UTF-8; bytes that are none stay in the text as lone surrogates, so that they can be told from
+    characters and never become other bytes. Of a repeated header the values are joined by commas.
     """
     headers: dict[str, str] = {}
     for line in lines:
         name_bytes, _, value_bytes = line.partition(b":")
         name = name_bytes.strip().lower().decode("latin-1")
-        try:
-            value = value_bytes.strip().decode()
-        except UnicodeDecodeError:
-            value = value_bytes.strip().decode("latin-1")
+        value = value_bytes.strip().decode(errors="surrogateescape")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
