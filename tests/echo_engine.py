@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,6 +30,10 @@ class Echo:
                 raise ZeroDivisionError
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "ignore":
+                await asyncio.sleep(WAIT_S)
+            case "block":
+                time.sleep(WAIT_S)  # noqa: ASYNC251 - a worker that is not to be reached is the point
         while not stop.is_set:  # noqa: ASYNC110 - the signal is also a deadline, which no event tells
             await asyncio.sleep(0.01)
         return {"stopped": True}
@@ -72,3 +77,10 @@ async def ends(engine: LocalEngine, count: int) -> list[Ended | Lost]:
 def attempt(number: int, job_id: str = "job") -> AttemptId:
     """Name an attempt."""
     return AttemptId(job_id=job_id, chunk_no=number, epoch=1)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(WAIT_S):
+        while not is_so():  # noqa: ASYNC110 - what is waited for is told by no event
+            await asyncio.sleep(0.01)

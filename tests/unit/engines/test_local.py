@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from s3batch.engines import local
 from s3batch.engines.local import ATTEMPTS_PER_WORKER
 from s3batch.engines.port import Ended, Lost
-from tests.echo_engine import WAIT_S, attempt, ends, running
+from s3batch.model.errors import UnavailableError
+from tests.echo_engine import WAIT_S, attempt, ends, running, until
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -111,8 +114,117 @@ def test_an_error_travels_as_family_and_code(do: str, family: str, code: str) ->
     asyncio.run(scenario())
 
 
+def test_a_stopped_worker_does_not_stop_the_runner() -> None:
+    """It reads nothing; the runner's loop goes on, and in the end the worker is replaced."""
+
+    async def scenario() -> None:
+        async with running(1) as engine:
+            engine.submit(attempt(0), {"do": "answer"})
+            (first,) = await ends(engine, 1)
+            assert isinstance(first, Ended)
+            os.kill(first.result["pid"], signal.SIGSTOP)
+            engine.submit(attempt(1), {"do": "answer", "ballast": "x" * 10_000_000})  # more than any pipe holds
+            for _ in range(500):  # what a runner sends in a quarter of an hour
+                engine.extend(60)
+            (lost,) = await ends(engine, 1)
+            assert isinstance(lost, Lost)
+            engine.submit(attempt(2), {"do": "answer"})
+            assert isinstance((await ends(engine, 1))[0], Ended)
+
+    asyncio.run(scenario())
+
+
+def test_an_abandoned_attempt_ends_and_its_worker_lives() -> None:
+    """Whatever it waits for; the attempt beside it is not touched."""
+
+    async def scenario() -> None:
+        async with running(1) as engine:
+            engine.submit(attempt(0), {"do": "answer"})
+            (first,) = await ends(engine, 1)
+            engine.submit(attempt(1), {"do": "ignore"})
+            engine.submit(attempt(2), {"do": "wait"})
+            await asyncio.sleep(0.1)
+            engine.abandon(attempt(1))
+            (abandoned,) = await ends(engine, 1)
+            assert isinstance(abandoned, Ended)
+            assert abandoned.attempt == attempt(1)
+            assert abandoned.result["error"]["family"] == "unavailable"
+            engine.stop("job")
+            await ends(engine, 1)
+            engine.submit(attempt(3), {"do": "answer"})
+            (last,) = await ends(engine, 1)
+            assert isinstance(first, Ended)
+            assert isinstance(last, Ended)
+            assert last.result["pid"] == first.result["pid"]
+
+    asyncio.run(scenario())
+
+
+def test_an_abandoned_attempt_that_cannot_be_reached_ends_with_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that does not come back to its loop is killed: what holds the job's lock must be gone."""
+    monkeypatch.setattr(local, "_ABANDON_S", 0.2)
+
+    async def scenario() -> None:
+        async with running(1) as engine:
+            engine.submit(attempt(0), {"do": "block"})
+            await asyncio.sleep(0.5)
+            engine.abandon(attempt(0))
+            (lost,) = await ends(engine, 1)
+            assert isinstance(lost, Lost)
+
+    asyncio.run(scenario())
+
+
+def test_a_loss_is_told_even_where_no_worker_can_be_started_and_one_is_started_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No process is to be had for a moment (EAGAIN): the attempt is lost, not forgotten, and the engine comes back."""
+    monkeypatch.setattr(local, "_START_AGAIN_S", 0.1)
+    failures = 2
+
+    async def scenario() -> None:
+        async with running(1) as engine:
+            start = engine._start_worker
+
+            def fail_at_first() -> None:
+                nonlocal failures
+                failures -= 1
+                if failures >= 0:
+                    raise BlockingIOError
+                start()
+
+            monkeypatch.setattr(engine, "_start_worker", fail_at_first)
+            engine.submit(attempt(0), {"do": "die"})
+            (lost,) = await ends(engine, 1)
+            assert isinstance(lost, Lost)
+            with pytest.raises(UnavailableError) as caught:
+                engine.submit(attempt(1), {"do": "answer"})
+            assert caught.value.code == "NoWorker"
+            await until(lambda: failures < 0)
+            engine.submit(attempt(1), {"do": "answer"})
+            assert isinstance((await ends(engine, 1))[0], Ended)
+
+    asyncio.run(scenario())
+
+
+def test_only_deaths_of_late_count_against_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that lives for weeks may lose a worker now and then."""
+    monkeypatch.setattr(local, "MAX_RESTARTS", 1)
+    monkeypatch.setattr(local, "RESTART_WINDOW_S", 0.0)
+
+    async def scenario() -> None:
+        async with running(1) as engine:
+            for number in range(3):
+                engine.submit(attempt(number), {"do": "die"})
+                (lost,) = await ends(engine, 1)
+                assert isinstance(lost, Lost)
+
+    asyncio.run(scenario())
+
+
 HOLD = """
 import asyncio, sys
+from s3batch.model.errors import UnavailableError
 from tests.echo_engine import attempt, ends, running
 
 async def hold():
