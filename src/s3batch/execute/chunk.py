@@ -131,10 +131,9 @@ class ChunkRunner:
             self._manifests[path] = NormalisedManifest.open(Path(path))
         self._manifests.move_to_end(path)
         manifest = self._manifests[path]
-        planned: str | None = getattr(order, "manifest_sha256", None)
-        if planned and planned != manifest.sha256:
+        if order.manifest_sha256 not in {"", manifest.sha256}:
             raise InconsistentError(
-                f"The manifest {path} has SHA-256 {manifest.sha256}, and the plan was made for {planned}.",
+                f"The manifest {path} has SHA-256 {manifest.sha256}; the plan was made of {order.manifest_sha256}.",
                 code="ManifestChanged",
                 way_out="Start a new job; this one's file was replaced.",
             )
