@@ -189,3 +189,17 @@ def test_an_object_at_the_key_of_an_upload_that_was_never_completed_is_someone_e
     outcomes = run(s3_server, operation(bucket_name), again, prepare=with_journal(tmp_path, epoch=2))
     assert codes(work, outcomes) == {KEY: "TargetExists"}
     assert list_uploads(s3_server, bucket_name) == []
+
+
+def test_a_row_whose_time_is_over_is_left_as_it_is(ministack: Server, bucket_name: str, tmp_path: Path) -> None:
+    """A later attempt may be at work already: nothing is written, and it is no failure (safety.md rule 21)."""
+    work = make_large(ministack, bucket_name)
+    give_journal = with_journal(tmp_path, epoch=1)
+
+    async def prepare(context: TaskContext) -> None:
+        await give_journal(context)
+        context.target = context.target.guarded_by(lambda: False)
+
+    assert run(ministack, operation(bucket_name), work, prepare=prepare) == []
+    assert list_all(ministack, bucket_name, TARGET) == {}
+    assert list_uploads(ministack, bucket_name) == []

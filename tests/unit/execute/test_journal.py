@@ -55,3 +55,34 @@ def test_hostile_keys_stay_one_line_each(tmp_path: Path) -> None:
             journal.begin("bkt", key, str(number))
     found = uploads_of_earlier_attempts(tmp_path, chunk_no=0, before_epoch=2)
     assert [each.key for each in found] == list(HOSTILE_KEYS)
+
+
+def test_what_was_written_down_about_an_upload_is_known_to_the_next_attempt(tmp_path: Path) -> None:
+    """The ETag that its completion gives, tags that are still to be put, and that it was given up."""
+    with JournalFile(tmp_path, chunk_no=0, epoch=1) as journal:
+        for upload_id in ("open", "completing", "due", "done", "given up"):
+            journal.begin("bkt", upload_id, upload_id)
+        journal.complete("completing", etag="e-2", tags_due=False)
+        journal.complete("due", etag="e-3", tags_due=True)
+        journal.complete("done", etag="e-4", tags_due=True)
+        journal.end("done")
+        journal.complete("given up", etag="e-5", tags_due=False)
+        journal.give_up("given up")
+    found = uploads_of_earlier_attempts(tmp_path, chunk_no=0, before_epoch=2)
+    assert [(each.upload_id, each.etag, each.tags_due, each.is_given_up) for each in found] == [
+        ("open", None, False, False),
+        ("completing", "e-2", False, False),
+        ("due", "e-3", True, False),
+        ("done", "e-4", False, False),
+        ("given up", "e-5", False, True),
+    ]
+
+
+def test_lines_that_are_no_entries_of_a_journal_are_left_out(tmp_path: Path) -> None:
+    """Neither a torn line nor one about an upload that was never begun stops the next attempt."""
+    with JournalFile(tmp_path, chunk_no=0, epoch=1) as journal:
+        journal.complete("unknown", etag="e", tags_due=True)
+        journal.begin("bkt", "key", "id")
+    path = next(tmp_path.iterdir())
+    path.write_text(path.read_text() + 'null\n["begun"]\n{"begun": 7}\n{"be')
+    assert [each.upload_id for each in uploads_of_earlier_attempts(tmp_path, chunk_no=0, before_epoch=2)] == ["id"]
