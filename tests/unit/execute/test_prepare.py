@@ -1,0 +1,66 @@
+"""What a runner asks a store before it writes: the time there, and the versioning of each bucket."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from s3batch.execute.prepare import store_time_ms, versioning_by_source
+from s3batch.model.errors import RefusedError
+from s3batch.model.job import Operation
+from tests.servers.server import Server
+from tests.unit.ledger.ledgers import specification
+
+LONG_AGO = "Sun, 09 Sep 2001 01:46:40 GMT"
+LONG_AGO_MS = 1_000_000_000_000
+
+
+class _Store(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Date", LONG_AGO)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def store_of_long_ago() -> Iterator[str]:
+    """Give the address of a store whose clock is a quarter of a century behind."""
+    with HTTPServer(("127.0.0.1", 0), _Store) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_store_s_time_is_what_its_answer_says(ministack: Server) -> None:
+    """Not this machine's: what was written after a job began is judged by the store's clock (safety.md rule 9)."""
+    with store_of_long_ago() as address:
+        connection = replace(ministack.connection(), endpoint_url=address)
+        assert asyncio.run(store_time_ms(connection, "archive")) == LONG_AGO_MS
+
+
+def test_a_delete_looks_at_the_versioning_of_every_source_bucket(ministack: Server, bucket_name: str) -> None:
+    """A manifest may name several; a suspended one is refused whenever the job becomes active (rule 17)."""
+    client = ministack.boto3_client()
+    plain, versioned = f"{bucket_name}-p", f"{bucket_name}-v"
+    for bucket in (plain, versioned):
+        client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Enabled"})
+    spec = replace(specification(Operation.DELETE), connection=ministack.connection())
+    found = asyncio.run(versioning_by_source(spec, (plain, versioned)))
+    assert found == {plain: "", versioned: "Enabled"}
+    client.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Suspended"})
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(versioning_by_source(spec, (plain, versioned)))
+    assert caught.value.code == "VersioningSuspended"
