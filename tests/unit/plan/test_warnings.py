@@ -53,3 +53,10 @@ def test_the_plan_counts_the_heads_that_distrust_costs() -> None:
     assert figures.requests(unverified, is_aws=False) == {"DeleteObjects": 3, "Head": n_rows}
     assert figures.requests(DELETE, is_aws=True) == {"DeleteObjects": 3, "List": 6}
     assert figures.requests(TRUSTING, is_aws=False) == {"DeleteObjects": 3, "List": 6}
+
+
+def test_the_plan_of_a_copy_says_that_a_target_may_be_overwritten_in_a_race() -> None:
+    """Also where the store ignores conditions on copies, nobody learns of it from a loss (safety.md rule 6)."""
+    (warning,) = store_warnings(replace(DELETE, operation=Operation.COPY), is_aws=False)
+    assert "not probed" in warning
+    assert store_warnings(replace(DELETE, operation=Operation.COPY), is_aws=True) == []
