@@ -7,6 +7,7 @@ number of times, should it die.
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from s3batch.cli.render import plan_lines
 from s3batch.cli.session import ACTOR, now_ms, read_jobs
 from s3batch.config import Home
 from s3batch.control import jobs as control
-from s3batch.control.background import BackgroundRunner
+from s3batch.control.background import BackgroundRunner, is_served
 from s3batch.control.standing import Standing, due_job, standing_of
 from s3batch.ledger.records import Job, Wanted
 from s3batch.ledger.store import LedgerStore
@@ -109,10 +110,11 @@ def start_detached(store: LedgerStore, home: Home, jobs: Sequence[Job], *, worke
     """
     runner = BackgroundRunner(home, workers=workers)
     deadline_s = time.monotonic() + _TAKEN_WITHIN_S
+    dead = None if is_served(home) else _holder(due_job(read_jobs(store, jobs)))
     while True:
         now_s = time.monotonic()
         found = read_jobs(store, jobs)
-        if standing_of(found) is not Standing.UNDER_WAY or _is_taken(due_job(found)):
+        if standing_of(found) is not Standing.UNDER_WAY or _is_taken(due_job(found), dead):
             return found
         if now_s > deadline_s:
             raise UnavailableError(
@@ -124,8 +126,14 @@ def start_detached(store: LedgerStore, home: Home, jobs: Sequence[Job], *, worke
         time.sleep(_POLL_INTERVALS_S[0])
 
 
-def _is_taken(job: Job) -> bool:
-    return job.is_held(now_ms())
+def _holder(job: Job) -> str | None:
+    """Return the runner of this host that holds a lease on the job: where none serves the folder, a dead one."""
+    return job.runner_id if job.runner_host == socket.gethostname() else None
+
+
+def _is_taken(job: Job, dead: str | None) -> bool:
+    """Tell whether a runner drives the job; a runner that was killed holds its lease until that runs out."""
+    return job.is_held(now_ms()) and job.runner_id != dead
 
 
 def _ask_to_pause(store: LedgerStore, jobs: Sequence[Job], display: Display | None) -> None:
