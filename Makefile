@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 
+# The tests start the command hundreds of times: without bytecode on disk each start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv demo test check format bench crash lock clean
 .DEFAULT_GOAL := help
 
