@@ -1,8 +1,9 @@
 """`make bench`: CPU per object of the whole program on a stub of S3, beside s5cmd and rclone in the same run.
 
-CPU is user + system time of all processes: the command, the runner, its worker. The runner is started here, so that
-the operating system accounts for it and for the worker that it reaps. The stub's CPU is not in it. Machines are
-noisy, so each figure stands beside a peer's of the same run, with its rate, and nothing is asserted.
+CPU is user + system time of all processes: the command, the runner that it starts, and the runner's worker. The command
+ends before its runner, which Linux then hands to this process (a "child subreaper"), with the account of what it used.
+The stub's CPU is not in it. Machines are noisy, so each figure stands beside a peer's of the same run, with its rate,
+and nothing is asserted.
 
     python -m tests.bench [--objects 100000] [--objects 1000000] [--peer-objects 20000] [--write docs/benchmarks.md]
 """
@@ -10,6 +11,7 @@ noisy, so each figure stands beside a peer's of the same run, with its rate, and
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import platform
@@ -20,8 +22,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.servers.process import find_program
 from tests.servers.server import Server
@@ -29,8 +33,10 @@ from tests.servers.stub.launcher import StubControl, run_stub
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 WARM_UP_OBJECTS = 1_000
+MOST_HEADED_OBJECTS = 100_000
 _SAMPLE_S = 0.1
 _KIB = 1024
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,41 +86,41 @@ class Bench:
         self.environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
 
     def ours(self, work: str, objects: int, *words: str) -> dict[str, object]:
-        """Run one of our commands with a runner of its own, note its figure, return its JSON."""
-        runner = [sys.executable, "-m", "s3batch", "runner", "--workers", "1", "--idle-exit", "1"]
-        commands = [[sys.executable, "-m", "s3batch", *words, "--json"]]
-        if words[0] != "manifest":
-            commands.insert(0, runner)
-        document: dict[str, object] = json.loads(self._measure(work, "s3batch", objects, commands))
+        """Run one of our commands, note its figure, return its JSON."""
+        command = [sys.executable, "-m", "s3batch", *words, "--json"]
+        document: dict[str, object] = json.loads(self._measure(work, "s3batch", objects, command))
         return document
+
+    def main_job(self, objects: int, *, delete: str, options: Sequence[str], note: str = "") -> None:
+        """Copy, verify and delete the source; with a note, only the delete is new to the table."""
+        workers = ("--workers", "1")
+        names = [f"({work}, {note})" if note else work for work in ("copy", "verify")]
+        copy = self.ours(names[0], objects, "copy", "s3://source/obj/", "s3://target/new/", *workers)
+        verify = self.ours(names[1], objects, "verify", "--job", str(copy["job_id"]), *workers)
+        self.ours(delete, objects, "delete", "--job", str(verify["job_id"]), "--yes", *options, *workers)
+        client = self.server.boto3_client()
+        if client.list_objects_v2(Bucket="source", Prefix="obj/").get("KeyCount"):
+            raise RuntimeError("The delete left objects behind, so its figure would flatter.")
 
     def peer(self, work: str, program: str, objects: int, *words: str) -> None:
         """Run a peer and note its figure."""
-        self._measure(work, program, objects, [[str(find_program(program, package=program)), *words]])
+        self._measure(work, program, objects, [str(find_program(program, package=program)), *words])
 
-    def _measure(self, work: str, program: str, objects: int, commands: Sequence[Sequence[str]]) -> str:
-        before = self.control.counts()
-        began_s, watch = time.perf_counter(), _MemoryWatch()
+    def _measure(self, work: str, program: str, objects: int, command: Sequence[str]) -> str:
+        before, others = self.control.counts(), _children()
         output = self.folder / "output"
-        with output.open("wb") as stdout, (self.folder / "errors").open("ab") as stderr:
-            processes = []
-            for command in commands:
-                out = stdout if command is commands[-1] else stderr
-                processes.append(
-                    subprocess.Popen(command, env=self.environment, stdout=out, stderr=stderr, start_new_session=True)
-                )
-                if command is not commands[-1]:
-                    time.sleep(0.5)  # the runner has the lock before the command looks for one
-            watch.start([process.pid for process in processes])
-            shares_s = []
-            for process in reversed(processes):
-                _, status, usage = os.wait4(process.pid, 0)
+        began_s = time.perf_counter()
+        with output.open("wb") as stdout, (self.folder / "errors").open("ab") as stderr, _MemoryWatch(others) as watch:
+            process = subprocess.Popen(command, env=self.environment, stdout=stdout, stderr=stderr)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            wall_s = time.perf_counter() - began_s
+            shares_s = [usage.ru_utime + usage.ru_stime]
+            while left := _children() - others:  # the runner, which the command left behind
+                usage = os.wait4(left.pop(), 0)[2]
                 shares_s.append(usage.ru_utime + usage.ru_stime)
-                if status and process is processes[-1]:
-                    watch.stop()
-                    raise RuntimeError(f"{work}, {program}: {output.read_text()[-2000:]} {self._errors()}")
-                if process is processes[-1]:
-                    wall_s = time.perf_counter() - began_s
+        if status:
+            raise RuntimeError(f"{work}, {program}: {output.read_text()[-2000:]} {self._errors()}")
         after = self.control.counts()
         figure = Figure(
             work=work,
@@ -122,7 +128,7 @@ class Bench:
             objects=objects,
             cpu_s=sum(shares_s),
             wall_s=wall_s,
-            rss_mb=watch.stop(),
+            rss_mb=watch.largest_mb,
             requests=sum(after.methods.values()) - sum(before.methods.values()),
         )
         self.figures.append(figure)
@@ -139,53 +145,72 @@ class Bench:
 
 
 class _MemoryWatch:
-    """The largest resident size that any process of some sessions has had."""
+    """The largest resident size that any descendant of this process has, but for those that were there before."""
 
-    def __init__(self) -> None:
-        self._largest_kib = 0
+    def __init__(self, others: set[int]) -> None:
+        self.largest_mb = 0.0
+        self._others = others
         self._is_ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def start(self, sessions: Sequence[int]) -> None:
-        self._thread = threading.Thread(target=self._watch, args=(sessions,), daemon=True)
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> float:
-        """Return it in MB."""
+    def __exit__(self, *_: object) -> None:
         self._is_ended.set()
-        if self._thread is not None:
-            self._thread.join()
-        return self._largest_kib / _KIB
+        self._thread.join()
 
-    def _watch(self, sessions: Sequence[int]) -> None:
+    def _watch(self) -> None:
         while not self._is_ended.wait(_SAMPLE_S):
-            for status in Path("/proc").glob("[0-9]*/status"):
+            for pid in _descendants(self._others):
                 try:
-                    if os.getsid(int(status.parent.name)) in sessions:
-                        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-                        self._largest_kib = max(self._largest_kib, int(peak.split()[1]))
+                    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                    peak = next(line for line in lines if line.startswith("VmHWM"))
                 except (OSError, StopIteration):
                     continue
+                self.largest_mb = max(self.largest_mb, int(peak.split()[1]) / _KIB)
+
+
+def _children(pid: int | str = "self") -> set[int]:
+    """Return the processes that a process has to wait for; those of any of its threads."""
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found.update(map(int, path.read_text().split()))
+    return found
+
+
+def _descendants(others: set[int]) -> set[int]:
+    found: set[int] = set()
+    waiting = _children() - others
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(_children(pid) for pid in waiting)) - found
+    return found
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants whose parent ended."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def measure_ours(bench: Bench, objects: int) -> None:
-    """Run the main job's steps on ``objects`` objects."""
+    """Run the main job's steps on ``objects`` objects, one worker; the listings before a delete are believed or not."""
     bench.control.reset()
     bench.control.fill("source", "obj/", objects)
     manifest = bench.folder / f"manifest-{objects}.parquet"
     bench.ours("list", objects, "manifest", "create", "s3://source/obj/", "-o", str(manifest))
-    copy = bench.ours("copy", objects, "copy", "s3://source/obj/", "s3://target/new/")
-    verify = bench.ours("verify", objects, "verify", "--job", str(copy["job_id"]))
-    bench.ours("delete", objects, "delete", "--job", str(verify["job_id"]), "--trust-listings", "--yes")
-    _require_empty(bench)
+    bench.main_job(objects, delete="delete", options=("--trust-listings",))
     bench.control.reset()
     bench.control.fill("source", "obj/", objects)
     bench.control.configure_bucket("source", conditions="ignored")
-    copy = bench.ours("(copy)", objects, "copy", "s3://source/obj/", "s3://target/new/")
-    verify = bench.ours("(verify)", objects, "verify", "--job", str(copy["job_id"]))
-    delete = ("delete", "--job", str(verify["job_id"]), "--trust-listings", "--yes")
-    bench.ours("delete, conditions ignored", objects, *delete)
-    _require_empty(bench)
+    bench.main_job(objects, delete="delete, conditions ignored", options=("--trust-listings",), note="again")
+    if objects <= MOST_HEADED_OBJECTS:
+        bench.control.reset()
+        bench.control.fill("source", "obj/", objects)
+        bench.main_job(objects, delete="delete, two HEADs an object", options=(), note="again")
 
 
 def measure_peers(bench: Bench, objects: int) -> None:
@@ -198,13 +223,6 @@ def measure_peers(bench: Bench, objects: int) -> None:
     bench.peer("copy", "rclone", objects, "copy", "stub:source/obj", "stub:target/rclone", "--transfers", "64")
     bench.peer("verify", "rclone", objects, "check", "stub:source/obj", "stub:target/rclone", "--checkers", "64")
     bench.peer("delete", "s5cmd", objects, "rm", "s3://target/s5cmd/*")
-
-
-def _require_empty(bench: Bench) -> None:
-    """A figure of a delete that deleted nothing would flatter."""
-    client = bench.server.boto3_client()
-    if client.list_objects_v2(Bucket="source", Prefix="obj/").get("KeyCount"):
-        raise RuntimeError("The delete left objects behind.")
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -232,6 +250,7 @@ def main() -> None:
     parser.add_argument("--peer-objects", type=int, default=20_000)
     parser.add_argument("--write", type=Path, help="put the table between the marks of this file")
     arguments = parser.parse_args()
+    _adopt_orphans()
     folder = Path(tempfile.mkdtemp(prefix="s3b-bench-"))
     try:
         with run_stub(folder) as server:
