@@ -17,14 +17,13 @@ from s3batch.engines.local import LocalEngine
 from s3batch.execute.chunk import make_chunk_runner
 from s3batch.execute.runner import Runner, only_runner
 from s3batch.execute.services import RunnerServices
-from s3batch.ledger.migrate import upgrade
-from s3batch.ledger.store import open_ledger
+from s3batch.ledger.store import Upgrade, open_ledger
 from s3batch.ledger.writer import LedgerWriter
 
 _PRELOAD = ("s3batch.execute.chunk",)
 
 
-async def serve(home: Home, *, workers: int, idle_exit_s: float | None) -> None:
+async def serve(home: Home, *, workers: int, idle_exit_s: float | None, upgrade: Upgrade) -> None:
     """Drive the jobs of the ledger in ``home`` until SIGTERM or SIGINT, or until idle for ``idle_exit_s``.
 
     Raises:

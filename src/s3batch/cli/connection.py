@@ -6,16 +6,13 @@ where they are: the runner finds them by the recorded profile, or in its own env
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from s3batch.cli.options import Store
-from s3batch.manifest.location import file_sha256, is_in_bucket, pin_manifest
-from s3batch.model.errors import InconsistentError, UsageError
-from s3batch.model.job import Connection, ManifestSource
-from s3batch.s3.client import S3Reader
+from s3batch.model.errors import UsageError
+from s3batch.model.job import Connection
 from s3batch.s3.credentials import make_session, read_settings
 
 AWS_ITSELF = ""
@@ -49,25 +46,6 @@ def effective_connection(options: Store, environment: Mapping[str, str]) -> Conn
         addressing=settings.addressing,
         ca_bundle=_existing(settings.ca_bundle),
     )
-
-
-def pinned(source: ManifestSource, connection: Connection) -> ManifestSource:
-    """Return the manifest pinned to what it is now: by its ETag in a bucket, by SHA-256 on this machine.
-
-    Raises:
-        RefusedError: code ``NoSuchManifest``; or the store does not let it be read.
-        UnavailableError: the store does not answer.
-    """
-    if source.url is None:
-        raise InconsistentError("Only a manifest file can be pinned.")
-    if is_in_bucket(source.url):
-        return replace(source, pin=asyncio.run(_pin_in_bucket(source.url, connection)))
-    return replace(source, pin=file_sha256(Path(source.url)))
-
-
-async def _pin_in_bucket(url: str, connection: Connection) -> str:
-    async with await S3Reader.open(connection) as reader:
-        return await pin_manifest(reader, url)
 
 
 def _profile_of(environment: Mapping[str, str]) -> str | None:

@@ -7,14 +7,13 @@ import secrets
 
 import typer
 
-from s3batch.cli.connection import effective_connection, pinned
+from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
 from s3batch.cli.options import Copying, Creating, Following, FromTo, Reporting, Selection, Store
 from s3batch.cli.request import copy_spec, filter_arguments, source_and_mapping
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
-from s3batch.ledger.migrate import upgrade
 from s3batch.model.job import JobSpec
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

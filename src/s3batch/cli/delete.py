@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from s3batch.cli.connection import effective_connection, pinned
+from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
 from s3batch.cli.options import Creating, Following, Reporting, Store, TrustListingsOption
 from s3batch.cli.request import manifest_source, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
-from s3batch.ledger.migrate import upgrade
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError, UsageError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from s3batch.cli.copy import copy_request
+from s3batch.cli.deferred import upgrade
 from s3batch.cli.flat import flat
 from s3batch.cli.options import (
     Copying,
@@ -20,7 +21,6 @@ from s3batch.cli.options import (
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
-from s3batch.ledger.migrate import upgrade
 from s3batch.model.errors import RefusedError
 from s3batch.model.job import DeleteOptions, VerifyOptions
 

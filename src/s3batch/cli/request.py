@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from s3batch.cli.deferred import Filter, manifest_object
 from s3batch.cli.options import Copying, FromTo, Reporting, Selection
 from s3batch.ledger.records import Job
-from s3batch.manifest.filters import Filter
-from s3batch.manifest.location import is_in_bucket, manifest_object
 from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.job import (
     Connection,
@@ -37,6 +36,8 @@ def filter_arguments(selection: Selection, *, random_seed: int) -> dict[str, Any
     Raises:
         UsageError: code ``InvalidFilter``.
     """
+    if selection == Selection():
+        return {}
     seed = selection.seed if selection.seed is not None else random_seed
     return Filter(
         include=tuple(selection.include or ()),
@@ -100,7 +101,7 @@ def manifest_source(url: str, *, manifest_format: str | None, filter_: dict[str,
         )
     if manifest_format is not None and manifest_format not in ("csv", "json", "parquet"):
         raise UsageError(f"--manifest-format {manifest_format!r} is unknown.", way_out="Use csv, json or parquet.")
-    if is_in_bucket(url):
+    if url.startswith("s3://"):
         manifest_object(url)
     else:
         url = str(Path(url).expanduser().absolute())

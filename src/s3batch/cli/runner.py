@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from s3batch.cli.deferred import upgrade
 from s3batch.cli.options import setting_option
 from s3batch.config import Home, default_workers
 from s3batch.wiring import serve
@@ -27,4 +28,4 @@ def runner(
 
     Other commands start a runner by themselves. One that stays saves its start, and drives jobs that nobody follows.
     """
-    asyncio.run(serve(Home.from_environment(os.environ), workers=workers, idle_exit_s=idle_exit))
+    asyncio.run(serve(Home.from_environment(os.environ), workers=workers, idle_exit_s=idle_exit, upgrade=upgrade))

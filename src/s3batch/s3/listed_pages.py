@@ -12,19 +12,23 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from s3batch.s3.answers import ListPage
 
+_TEXT: Final[pa.DataType] = pa.string()
+_NUMBER: Final[pa.DataType] = pa.int64()
+_TIME: Final[Any] = pa.timestamp("ms", tz="UTC")
+
 LISTING_SCHEMA: Final = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("size", pa.int64(), nullable=False),
-        pa.field("etag", pa.string(), nullable=False),
-        pa.field("last_modified", pa.timestamp("ms", tz="UTC")),
-        pa.field("storage_class", pa.string(), nullable=False),
+        pa.field("key", _TEXT, nullable=False),
+        pa.field("size", _NUMBER, nullable=False),
+        pa.field("etag", _TEXT, nullable=False),
+        pa.field("last_modified", _TIME),
+        pa.field("storage_class", _TEXT, nullable=False),
     ]
 )
 """What a listing tells about each key; ``etag`` without quotes, a time that cannot be read is null."""
@@ -64,11 +68,11 @@ def page_to_batch(page: ListPage, rows: int | None = None) -> pa.RecordBatch:
     )
 
 
-def _times(texts: list[str]) -> pa.Array[pa.TimestampScalar[str, str]]:
+def _times(texts: list[str]) -> Any:  # noqa: ANN401 - Arrow's arrays are generic over what the stubs cannot tell
     try:
-        return pa.array(texts, pa.string()).cast(LISTING_SCHEMA.field("last_modified").type)
+        return pa.array(texts, pa.string()).cast(_TIME)
     except pa.ArrowInvalid:  # not ISO 8601 with a Z: read one by one
-        return pa.array([_time(text) for text in texts], LISTING_SCHEMA.field("last_modified").type)
+        return pa.array([_time(text) for text in texts], _TIME)
 
 
 def _time(text: str) -> datetime | None:
