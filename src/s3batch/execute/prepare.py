@@ -77,8 +77,13 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
                 way_out="Check the prefix and the filters; `s3batch manifest create` shows what they find.",
             )
         is_aws = await _is_aws(spec.connection)
-        plan = await asyncio.to_thread(_plan, spec, manifest, scratch_folder(folder), duplicates, is_aws=is_aws)
-        await _check_buckets(spec, manifest)
+        # of a move, what its delete would refuse is refused before the first copy
+        will_delete = spec.operation is Operation.DELETE or (job.move_id is not None and job.step == 1)
+        plan = await asyncio.to_thread(
+            _plan, spec, manifest, scratch_folder(folder), duplicates, is_aws=is_aws, will_delete=will_delete
+        )
+        if will_delete:
+            await _check_buckets(spec, manifest)
         return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
 
 
@@ -223,13 +228,14 @@ async def _is_aws(connection: Connection) -> bool:
 
 
 async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
-    """Refuse what the source bucket makes unsafe: deletes where versioning is suspended come later."""
-    if spec.operation is Operation.DELETE:
-        for span in _spans(manifest.chunks):
-            await _deletable_versioning(spec.connection, span.bucket)
+    """Refuse what the source bucket makes unsafe: deletes where versioning is suspended."""
+    for span in _spans(manifest.chunks):
+        await _deletable_versioning(spec.connection, span.bucket)
 
 
-def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int, *, is_aws: bool) -> Plan:
+def _plan(
+    spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int, *, is_aws: bool, will_delete: bool
+) -> Plan:
     """Check the mapping of every entry and count what the job is going to do."""
     figures = PlanFigures(multipart_threshold=min(spec.copy.multipart_threshold, MAX_COPY_BYTES + 1))
     for number in range(len(manifest.chunks)):
@@ -237,7 +243,7 @@ def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates
         keys = _keys(table)
         if spec.mapping is not None:
             check_mapping(keys, spec.mapping)
-        _check_versions(spec, keys, table)
+        _check_versions(keys, table, will_delete=will_delete)
         figures.add(table)
     if spec.mapping is not None:
         check_collisions(manifest.path, _spans(manifest.chunks), spec.mapping, scratch=scratch)
@@ -260,11 +266,11 @@ def _plan(spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates
     )
 
 
-def _check_versions(spec: JobSpec, keys: Sequence[str], table: pa.Table) -> None:
+def _check_versions(keys: Sequence[str], table: pa.Table, *, will_delete: bool) -> None:
     """Refuse what version ids ask for and this release does not do safely."""
     if table.column("version_id").null_count == table.num_rows:
         return
-    if spec.operation is Operation.DELETE:
+    if will_delete:
         raise RefusedError(
             "The manifest names versions: deleting a version is permanent and is not done by this release.",
             code="PermanentDelete",
