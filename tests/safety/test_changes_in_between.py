@@ -80,3 +80,14 @@ def test_a_target_that_was_there_before_is_neither_overwritten_nor_taken_for_a_c
     assert bucket.failed_rows(jobs[2]["job_id"]) == {CHANGED: "NotProven"}
     assert bucket.bodies("sdo/") == {CHANGED: CHANGED.encode()}
     assert bucket.bodies("sdac/")[_target(CHANGED)] == b"of somebody else"
+
+
+def test_an_equal_object_that_was_at_the_target_before_is_no_copy_of_this_move(bucket: Bucket) -> None:
+    """What it has beside its bytes may be another's: the copy fails, and its source is kept."""
+    bucket.put(*KEYS)
+    bucket.client.put_object(
+        Bucket=bucket.name, Key=_target(CHANGED), Body=CHANGED.encode(), Metadata={"of": "somebody else"}
+    )
+    jobs = bucket.move("sdo/", "sdac/", "--yes", code=3)
+    assert bucket.failed_rows(jobs[0]["job_id"]) == {CHANGED: "TargetExists"}
+    assert bucket.bodies("sdo/") == {CHANGED: CHANGED.encode()}

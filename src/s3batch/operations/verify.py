@@ -3,9 +3,10 @@
 In goes a chunk with pinned sizes and ETags. The target's key range is listed once and compared in bulk; what that
 shows as missing or different is confirmed by HEAD (safety.md rule 12); what ETags cannot decide is asked for
 checksums, and at level ``bytes`` both sides are read. Out comes one outcome per row: succeeded with level, ETag and
-size of the target, or failed with ``TargetMissing``, ``TargetDifferent``, ``Undecided``, ``SourceChanged`` or the
-store's own code. Nothing is written. A row about which the store, the network or the credentials failed has no outcome:
-the rest is recorded, then the attempt ends as unavailable.
+size of the target, or failed with ``TargetMissing``, ``TargetDifferent``, ``Undecided``, ``SourceChanged``,
+``TargetExists`` (what is there was there before the copy, which failed) or the store's own code. Nothing is written. A
+row about which the store, the network or the credentials failed has no outcome: the rest is recorded, then the attempt
+ends as unavailable.
 
 The source is compared by what the manifest pinned, never by an ETag read now (rule 1): a HEAD of the source carries
 the pinned ETag as its condition and serves only to read a checksum of that very object.
@@ -14,7 +15,7 @@ the pinned ETag as its condition and serves only to read a checksum of that very
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from s3batch.ledger.segments import NO_OUTCOME, SUCCEEDED
 from s3batch.model.errors import S3BatchError
@@ -55,11 +56,28 @@ class VerifyOperation:
 
     async def run(self, work: ChunkWork, context: TaskContext) -> None:
         """Do the rows of ``work`` and record their outcomes; rows that a stop left over have none."""
+        work = without_taken(work, context)
         if work.rows and not context.stop.is_set:
             try:
                 await _Chunk(mapping=self.mapping, level=self.level, work=work, context=context).verify()
             except StoppedError:
                 return
+
+
+def without_taken(work: ChunkWork, context: TaskContext) -> ChunkWork:
+    """Record the rows whose copy found its target taken, and return the work without them.
+
+    An equal object that somebody else put there has the bytes, not what belongs to them (metadata, tags): the copy
+    failed, so its source must not go.
+    """
+    if work.evidence is None or not work.evidence.taken:
+        return work
+    taken = work.evidence.taken
+    for row in work.rows:
+        if row in taken:
+            message = "What is at the target was there before the copy, which failed; it is no proof."
+            context.outcomes.fail(row, Code.TARGET_EXISTS, message=message)
+    return replace(work, rows=[row for row in work.rows if row not in taken])
 
 
 @dataclass(kw_only=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3batch.ledger.segments import SCHEMA
-from s3batch.model.outcome import TaskStatus
+from s3batch.model.outcome import Code, TaskStatus
 
 EVIDENCE_COLUMNS = (
     "row",
@@ -42,6 +42,9 @@ class Evidence:
     target_version_ids: list[str | None]
     answered: list[bool]
     """The row succeeded without any special code and recorded the target's ETag: a copy's own answer."""
+    taken: frozenset[int] = frozenset()
+    """Rows whose copy failed because something was at the target: what is there is not the copy, even if it is equal.
+    """
 
     @property
     def n_rows(self) -> int:
@@ -70,6 +73,7 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
         target_sizes=sizes,
         target_version_ids=_list(aligned, "version_id"),
         answered=answered,
+        taken=frozenset(row for row, code in enumerate(codes) if code == Code.TARGET_EXISTS),
     )
 
 
