@@ -33,7 +33,7 @@ from s3batch.s3.errors import (
     code_without_body,
 )
 from s3batch.s3.retry import RetryClass, classify
-from s3batch.s3.xml_tree import Element, XmlError, parse_tree, unescape, unquote_etag
+from s3batch.s3.xml_tree import Element, XmlError, needs_escape, parse_tree, unescape, unquote_etag
 
 _OK = 200
 _MESSAGE_CHARACTERS = 500
@@ -207,6 +207,8 @@ def _all_deleted(body: bytes, keys: Sequence[str]) -> list[str | None] | None:
     """Return the markers' ids if the answer is the plain one: every key deleted, in order, nothing else."""
     if b"<Error>" in body or not body.rstrip().endswith(b"</DeleteResult>"):
         return None
+    if _is_only(body, keys):
+        return [None] * len(keys)
     try:
         rows = _DELETED.findall(body.decode())
     except UnicodeDecodeError:
@@ -217,6 +219,18 @@ def _all_deleted(body: bytes, keys: Sequence[str]) -> list[str | None] | None:
     if said != list(keys):
         return None
     return [row[0] or row[2] or None for row in rows]
+
+
+def _is_only(body: bytes, keys: Sequence[str]) -> bool:
+    """Tell whether the answer names the keys and no more, as it does without versions; 0.1 us a key, not 0.8.
+
+    Keys with characters that XML escapes are left to the reader.
+    """
+    beginning = body.find(b"<Deleted>")
+    if beginning < 0 or needs_escape("".join(keys)):
+        return False
+    named = "</Key></Deleted><Deleted><Key>".join(keys)
+    return body[beginning:].rstrip() == f"<Deleted><Key>{named}</Key></Deleted></DeleteResult>".encode()
 
 
 def _said(
