@@ -27,7 +27,7 @@ FURTHER_S = 0.3
 SLOW = {
     "copy": FaultPlan(probabilities={Fault.DELAY_ANSWER: 0.2}, delay_s=0.05, matching="^PUT "),
     "verify": FaultPlan(probabilities={Fault.DELAY_ANSWER: 1.0}, delay_s=0.5, matching="list-type"),
-    "delete": FaultPlan(probabilities={Fault.DELAY_ANSWER: 1.0}, delay_s=0.1, matching="list-type|[?]delete"),
+    "delete": FaultPlan(probabilities={Fault.DELAY_ANSWER: 1.0}, delay_s=0.3, matching="list-type|[?]delete"),
 }
 """By stage: answers that come a little later, so that the stage lasts long enough to be killed in its middle."""
 
