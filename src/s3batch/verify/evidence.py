@@ -9,13 +9,17 @@ a row without an outcome has ``None`` everywhere. Nothing is decided here beyond
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3batch.ledger.segments import SCHEMA
 from s3batch.model.outcome import Code, TaskStatus
+
+AnyArray: TypeAlias = Any
+"""Arrow's arrays are generic over what the stubs cannot tell."""
 
 EVIDENCE_COLUMNS = (
     "row",
@@ -58,32 +62,53 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
     That each row number is there once and below ``n_rows`` was checked when the segments were merged.
     """
     aligned = _aligned(outcomes.select(list(EVIDENCE_COLUMNS)), n_rows)
-    statuses, codes = _list(aligned, "status"), _list(aligned, "code")
-    etags, sizes, levels = _list(aligned, "etag"), _list(aligned, "size"), _list(aligned, "level")
-    answered = [
-        status == TaskStatus.SUCCEEDED and code is None and bool(etag)
-        for status, code, etag in zip(statuses, codes, etags, strict=True)
-    ]
+    status, code, etag = (_plain(aligned, name) for name in ("status", "code", "etag"))
+    is_plain = pc.and_(pc.equal(status, pa.scalar(str(TaskStatus.SUCCEEDED))), pc.is_null(code))
+    answered = pc.and_(is_plain, pc.greater(pc.binary_length(etag), pa.scalar(0, pa.int32())))
+    is_complete = pc.and_(pc.is_valid(_plain(aligned, "level")), pc.is_valid(aligned.column("size")))
+    taken = pc.equal(code, pa.scalar(str(Code.TARGET_EXISTS)))
     return Evidence(
-        proven=[
-            is_plain and level is not None and size is not None
-            for is_plain, level, size in zip(answered, levels, sizes, strict=True)
-        ],
-        target_etags=etags,
-        target_sizes=sizes,
+        proven=_flags(pc.and_(answered, is_complete)),
+        target_etags=_list(aligned, "etag"),
+        target_sizes=_list(aligned, "size"),
         target_version_ids=_list(aligned, "version_id"),
-        answered=answered,
-        taken=frozenset(row for row, code in enumerate(codes) if code == Code.TARGET_EXISTS),
+        answered=_flags(answered),
+        taken=frozenset(row for row, is_taken in enumerate(_flags(taken)) if is_taken) if _any(taken) else frozenset(),
     )
 
 
 def _aligned(outcomes: pa.Table, n_rows: int) -> pa.Table:
     """Return ``n_rows`` rows in order; those without an outcome are null."""
     rows = outcomes.column("row").combine_chunks()
-    wanted = pa.array(range(n_rows), SCHEMA.field("row").type)
+    wanted = _row_numbers(n_rows)
     if rows.equals(wanted):
         return outcomes
     return outcomes.take(pc.index_in(wanted, value_set=rows))
+
+
+@lru_cache(maxsize=4)
+def _row_numbers(n_rows: int) -> AnyArray:
+    """Return the rows of a chunk; nearly all chunks have the same number of them."""
+    return pa.array(range(n_rows), SCHEMA.field("row").type)
+
+
+def _plain(table: pa.Table, name: str) -> AnyArray:
+    """Return a column of text without its dictionary."""
+    return table.column(name).cast(pa.string())
+
+
+def _any(flags: AnyArray) -> bool:
+    return bool(pc.any(flags).as_py())
+
+
+def _flags(flags: AnyArray) -> list[bool]:
+    """Return flags as a list, null as False; that of a chunk where all are equal costs next to nothing."""
+    if not _any(flags):
+        return [False] * len(flags)
+    if flags.null_count == 0 and pc.all(flags).as_py():
+        return [True] * len(flags)
+    values: list[bool] = pc.fill_null(flags, pa.scalar(value=False)).to_pylist()
+    return values
 
 
 def _list(table: pa.Table, name: str) -> list[Any]:
