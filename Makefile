@@ -15,14 +15,16 @@ help: ## tell the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 # The stamp holds a copy of the lock, so that the environment is made again when the lock's content changes, and only then
-# (a checkout changes times, not content).
+# (a checkout changes times, not content). The lock is the whole closure, so pip has nothing to resolve: asked to, older
+# pips look past the pin for `package[extra]` and fail as soon as a newer release exists (seen with pip 23.2 and coverage).
 .PHONY: lock-changed
 $(STAMP): $(shell cmp -s requirements.lock $(STAMP) || echo lock-changed)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "s3batch needs Python 3.11 or newer; try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv module is missing (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip --disable-pip-version-check check
 	cp requirements.lock $(STAMP)
 
 venv: $(STAMP) ## make .venv from the lock
