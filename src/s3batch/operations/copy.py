@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import not_
 
 from s3batch.model.errors import S3BatchError
 from s3batch.model.job import CopyOptions, IfTargetExists, KeyMapping
@@ -98,10 +100,10 @@ class _ChunkCopy:
                     if self.context.stop.is_set or self.outage.is_lasting:
                         break
                     rows = await self._rows_to_copy(portion)
-                    small.extend([row for row in rows if self._is_small(row)])
-                    for row in rows:
-                        if not self._is_small(row):
-                            group.create_task(self._copy_singly(row, room))
+                    by_request = [self._is_small(row) for row in rows]
+                    small.extend(list(compress(rows, by_request)))
+                    for row in compress(rows, map(not_, by_request)):
+                        group.create_task(self._copy_singly(row, room))
                     await small.until_low()
             except StoppedError:
                 pass  # what is under way is finished, the rest stays without an outcome

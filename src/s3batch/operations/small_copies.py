@@ -21,6 +21,7 @@ from s3batch.model.objects import S3Object
 from s3batch.operations.outage import Outage
 from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.client import CopyPlan, parse_copy_answer
+from s3batch.s3.encoding import encode_keys
 from s3batch.s3.errors import NOT_IMPLEMENTED, S3Error, TransportError
 from s3batch.s3.retry import RetryClass, classify, classify_transport
 
@@ -61,6 +62,8 @@ class SmallCopies:
         self._context = context
         self._target_bucket = target_bucket
         self._target_keys = target_keys
+        self._encoded_keys = encode_keys(work.keys)
+        self._encoded_target_keys = encode_keys(target_keys)
         self._headers_by_class = headers_by_class
         self._plan_by_class: dict[str | None, CopyPlan] = {
             storage_class: context.target.copy_plan(
@@ -125,9 +128,9 @@ class SmallCopies:
         work = self._work
         self._started_s[row] = time.perf_counter()
         try:
-            self._plan_by_class[work.storage_classes[row]].start(
-                work.keys[row],
-                self._target_keys[row],
+            self._plan_by_class[work.storage_classes[row]].start_encoded(
+                self._encoded_keys[row],
+                self._encoded_target_keys[row],
                 work.etags[row],
                 self._on_done,
                 row,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import time
+from binascii import hexlify
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -240,7 +241,16 @@ class CopySigner:
         """
         if not (etag.isascii() and etag.isprintable()):
             raise RefusedError(f"{etag!r} is not an ETag.", code="InvalidETag", way_out="Correct the manifest's entry.")
-        return self.lines(path, (copy_source, f'"{etag}"'), now_s)
+        if int(now_s + self._offset_s) != self._second:
+            self._refresh(now_s + self._offset_s)
+        canonical = self._canonical % (path, copy_source, f'"{etag}"')
+        signature = self._hmac.digest(hexlify(sha256(canonical.encode()).digest()))
+        return [
+            *self._fixed_lines,
+            b"x-amz-copy-source: " + copy_source.encode(),
+            b'x-amz-copy-source-if-match: "%b"' % etag.encode(),
+            self._authorization + hexlify(signature),
+        ]
 
     def lines(self, path: str, values: tuple[str, ...], now_s: float) -> list[bytes]:
         """Return the header lines for this path and these values of the varying headers, in the plan's order of them.

@@ -41,6 +41,7 @@ _MESSAGE_CHARACTERS = 500
 
 _NO_CHECKSUM_VALUES = frozenset({"Checksum", "ChecksumType", "ChecksumAlgorithm"})
 _COPY_RESULT = b"<CopyObjectResult"
+_USUAL_ETAG = re.compile(rb'<ETag>(?:&quot;|")([0-9A-Za-z]+)(?:&quot;|")</ETag>')
 _ETAG = b"<ETag>"
 _ETAG_END = b"</ETag>"
 _MARKER = r"<DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>([^<]*+)</DeleteMarkerVersionId>"
@@ -123,6 +124,9 @@ def parse_copy_answer(status: int, body: bytes) -> str | S3Error:
     stores answer so when they copied, hence read the target. About 0.3 us.
     """
     if status == _OK and _COPY_RESULT in body:
+        usual = _USUAL_ETAG.search(body)
+        if usual is not None:
+            return usual[1].decode()
         start = body.find(_ETAG)
         end = body.find(_ETAG_END, start)
         if 0 < start < end:
