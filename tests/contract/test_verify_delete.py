@@ -397,16 +397,22 @@ def test_what_could_not_be_read_is_not_called_gone(
     fault_proxy: StartProxy,
     unverified: bool,  # noqa: FBT001 - pytest hands it in by name
 ) -> None:
-    """A listing that hides objects and HEADs that fail leave their fate unknown: no success, no delete."""
+    """A listing that hides objects and HEADs that fail leave their fate unknown: no success, no delete.
+
+    A slow reading is done again for fewer rows, of which a listing shows other ones; the last row is in none of them.
+    """
     work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:4]))
     faults = {Fault.SHORT_LISTING: 1.0, Fault.RESET_BEFORE: 1.0}
     proxy = fault_proxy(ministack, FaultPlan(probabilities=faults, matching=r"^(GET .*list-type|HEAD)"))
     deleting = DeleteOperation(mapping=copied(TARGET, bucket_name), unverified=unverified, trust_listings=True)
     outcomes, error = run_until_error(proxy.server, deleting, work)
-    assert [(each["row"], each["status"]) for each in outcomes] == [(0, "succeeded"), (1, "succeeded")]
     assert isinstance(error, UnavailableError)
     assert error.code == "TransportError"
-    assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + name for name in NAMES[2:4]}
+    assert {each["status"] for each in outcomes} == {"succeeded"}
+    recorded = {each["row"] for each in outcomes}
+    assert {0} <= recorded <= {0, 1, 2}
+    left = {SOURCE + name for row, name in enumerate(NAMES[:4]) if row not in recorded}
+    assert set(list_all(ministack, bucket_name, SOURCE)) == left
 
 
 def test_a_stopped_chunk_sends_no_delete(ministack: Server, bucket_name: str) -> None:

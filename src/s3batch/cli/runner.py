@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Annotated
 
@@ -28,4 +27,4 @@ def runner(
 
     Other commands start a runner by themselves. One that stays saves its start, and drives jobs that nobody follows.
     """
-    asyncio.run(serve(Home.from_environment(os.environ), workers=workers, idle_exit_s=idle_exit, upgrade=upgrade))
+    serve(Home.from_environment(os.environ), workers=workers, idle_exit_s=idle_exit, upgrade=upgrade)

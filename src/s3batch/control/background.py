@@ -73,7 +73,7 @@ class BackgroundRunner:
 
     def _start(self) -> subprocess.Popen[bytes]:
         home = self._home
-        command = [sys.executable, "-m", "s3batch", "runner"]
+        command = [sys.executable, "-m", "s3batch.wiring"]
         options = ["--workers", str(self._workers), "--idle-exit", str(IDLE_EXIT_S)]
         try:
             home.root.mkdir(parents=True, exist_ok=True)

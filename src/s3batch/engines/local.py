@@ -1,9 +1,9 @@
 """The local engine: worker processes on this machine, one event loop each, a few overlapping chunks in each.
 
 A worker that dies is replaced; its attempts are reported as lost. What it is told goes through a thread of its own: one
-that is stopped fills its pipe, and must not stop the runner's loop. Workers are started by ``spawn`` when there is one
-and by a forkserver that has the imports loaded when there are several: measured 2026-11, the first worker costs the
-same either way and each further one 0.03 s of CPU in place of 0.2.
+that is stopped fills its pipe, and must not stop the runner's loop. The first workers are copies of the young process
+(:meth:`LocalEngine.fork_workers`), where the system can do that; those that replace them are spawned
+(docs/adr/0003-worker-processes.md).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import asyncio
 import json
 import multiprocessing
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -46,6 +46,16 @@ _ABANDON_S = 5.0
 
 _EXIT_WAIT_S = 5.0
 
+_CAN_FORK = sys.platform == "linux"
+"""Where a copied process works: macOS's own libraries forbid it, and only Linux kills a worker with its parent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StartedProcess:
+    number: int
+    process: BaseProcess
+    connection: Connection
+
 
 @dataclass(kw_only=True, slots=True)
 class _WorkerProcess:
@@ -61,22 +71,11 @@ class _WorkerProcess:
 class LocalEngine:
     """Worker processes on this machine. See :class:`s3batch.engines.port.Engine` for the contract."""
 
-    def __init__(
-        self,
-        *,
-        workers: int,
-        factory: ChunkFunctionFactory,
-        preload: Sequence[str] = (),
-    ) -> None:
-        """``factory`` makes the chunk function inside each worker; ``preload`` are modules worth loading once."""
+    def __init__(self, *, workers: int, factory: ChunkFunctionFactory) -> None:
+        """``factory`` makes the chunk function inside each worker."""
         self._worker_count = workers
         self._factory = factory
-        self._context: SpawnContext | ForkServerContext
-        if workers == 1:
-            self._context = multiprocessing.get_context("spawn")
-        else:
-            self._context = multiprocessing.get_context("forkserver")
-            self._context.set_forkserver_preload(list(preload))
+        self._forked: list[_StartedProcess] = []
         self._workers: dict[int, _WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._has_events = asyncio.Event()
@@ -90,9 +89,35 @@ class LocalEngine:
         """Return how many attempts may be under way at once."""
         return self._worker_count * ATTEMPTS_PER_WORKER
 
-    async def start(self) -> None:
-        """Start all workers; returns at once, each takes its first attempt when it is up."""
+    def fork_workers(self) -> None:
+        """Start the workers as copies of this process, where that is possible; they wait for :meth:`start`.
+
+        To be called once, with all that a worker needs imported, before the process has a thread of Python's, an event
+        loop, or anything open that a copy must not share. It saves each worker's imports: 0.5 s of CPU.
+        """
+        if not _CAN_FORK:
+            return
+        context = multiprocessing.get_context("fork")
+        ends: list[Connection] = []
         for _ in range(self._worker_count):
+            ours, theirs = context.Pipe()
+            ends.append(ours)
+            process = context.Process(
+                target=_work_as_copy,
+                args=(theirs, self._factory, tuple(ends)),
+                name=f"s3batch-worker-{self._next_number}",
+                daemon=True,
+            )
+            process.start()
+            theirs.close()  # else the pipe would not end with the worker
+            self._forked.append(_StartedProcess(number=self._next_number, process=process, connection=ours))
+            self._next_number += 1
+
+    async def start(self) -> None:
+        """Begin to use the workers that were forked, or start them; each takes its first attempt when it is up."""
+        for started in self._forked:
+            self._attach(started)
+        for _ in range(self._worker_count - len(self._forked)):
             self._start_worker_or_later()
 
     def submit(self, attempt: AttemptId, payload: Mapping[str, Any]) -> None:
@@ -157,10 +182,11 @@ class LocalEngine:
             _close(worker)
 
     def _start_worker(self) -> None:
-        ours, theirs = self._context.Pipe()
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
         number = self._next_number
         self._next_number += 1
-        process = self._context.Process(
+        process = context.Process(
             target=work, args=(theirs, self._factory), name=f"s3batch-worker-{number}", daemon=True
         )
         try:
@@ -170,10 +196,15 @@ class LocalEngine:
             raise
         finally:
             theirs.close()  # else the pipe would not end with the worker
+        self._attach(_StartedProcess(number=number, process=process, connection=ours))
+
+    def _attach(self, started: _StartedProcess) -> None:
+        """Listen to a process, and have a thread that talks to it."""
+        ours, number = started.connection, started.number
         unsent: queue.Queue[bytes | None] = queue.Queue(_MAX_UNREAD)
         sender = threading.Thread(target=_send_all, args=(ours, unsent), name=f"to-worker-{number}", daemon=True)
         sender.start()
-        worker = _WorkerProcess(number=number, process=process, connection=ours, unsent=unsent, sender=sender)
+        worker = _WorkerProcess(number=number, process=started.process, connection=ours, unsent=unsent, sender=sender)
         self._workers[number] = worker
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read, worker)
 
@@ -234,6 +265,13 @@ class LocalEngine:
     def _put(self, event: Event) -> None:
         self._events.append(event)
         self._has_events.set()
+
+
+def _work_as_copy(connection: Connection, factory: ChunkFunctionFactory, inherited: Sequence[Connection]) -> None:
+    """Run a forked worker. The runner's ends of the pipes came along: held open here, no pipe would end with it."""
+    for each in inherited:
+        each.close()
+    work(connection, factory)
 
 
 def _send_all(connection: Connection, unsent: queue.Queue[bytes | None]) -> None:

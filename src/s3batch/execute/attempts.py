@@ -90,7 +90,7 @@ class Attempts:
         except S3BatchError as error:
             self.failure = self.failure or failure_of(error)
         except Exception as error:
-            self._services.log.exception("placing a chunk met a bug", job=self._held.id)
+            self._services.log.exception("placing a chunk met a bug", extra={"job": self._held.id})
             self.failure = self.failure or bug_failure(error)
         finally:
             self._placing -= 1
@@ -113,7 +113,7 @@ class Attempts:
         await self._wait_until_quiet(self._services.times.drain_s)
         for attempt in tuple(self._in_flight):
             self._services.log.warning(
-                "an attempt did not end when asked to", job=self._held.id, chunk=attempt.chunk_no
+                "an attempt did not end when asked to", extra={"job": self._held.id, "chunk": attempt.chunk_no}
             )
             self._services.engine.abandon(attempt)
         await self._wait_until_quiet(_ABANDON_S)
@@ -165,7 +165,7 @@ class Attempts:
         except S3BatchError as error:
             self.failure = self.failure or failure_of(error)
         except Exception as error:
-            self._services.log.exception("an attempt's end met a bug", job=self._held.id)
+            self._services.log.exception("an attempt's end met a bug", extra={"job": self._held.id})
             self.failure = self.failure or bug_failure(error)
         finally:
             self._in_flight.pop(event.attempt, None)
@@ -198,10 +198,7 @@ class Attempts:
     def _take_error(self, chunk: ClaimedChunk, error: AttemptError) -> None:
         self._services.log.warning(
             "an attempt ended early",
-            job=self._held.id,
-            chunk=chunk.chunk_no,
-            code=error.code,
-            message=error.message,
+            extra={"job": self._held.id, "chunk": chunk.chunk_no, "code": error.code, "reason": error.message},
         )
         if error.family == UnavailableError.family:
             self._meet(UnavailableError(error.message, code=error.code))
@@ -222,7 +219,8 @@ class Attempts:
             return
         self.is_exhausted = False
         losses = self._lost[chunk.chunk_no] = self._lost.get(chunk.chunk_no, 0) + 1
-        self._services.log.warning("an attempt was lost", job=self._held.id, chunk=chunk.chunk_no, reason=reason)
+        facts = {"job": self._held.id, "chunk": chunk.chunk_no, "reason": reason}
+        self._services.log.warning("an attempt was lost", extra=facts)
         if losses >= MAX_LOSSES:
             text = f"Chunk {chunk.chunk_no} was lost {losses} times; the last time its {reason}."
             self.failure = self.failure or Failure(code="ChunkLost", reason=text, family="unavailable")

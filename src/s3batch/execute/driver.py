@@ -36,6 +36,7 @@ from s3batch.manifest.normalised import NormalisedManifest
 from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
 from s3batch.model.job import JobSpec
 from s3batch.model.status import TERMINAL, JobStatus, may_follow
+from s3batch.telemetry import BoundLog
 
 _WATCH_INTERVAL_S = 0.25
 _PROGRESS_INTERVAL_S = 0.5
@@ -62,7 +63,7 @@ class JobDriver:
         self.priority = job.priority
         self.figures: Mapping[str, float] = {}
         self._services = services
-        self._log = services.log.bind(job=job.id, epoch=epoch)
+        self._log = BoundLog(services.log, {"job": job.id, "epoch": epoch})
         self._patience = patience
         self._held = HeldJob(services, job, epoch)
         self._attempts = Attempts(services, self._held, patience, wake=wake)
@@ -118,12 +119,13 @@ class JobDriver:
         except FencedError:
             self._log.warning("another runner drives the job")
         except FormerWorkersError as error:
-            self._log.warning("the job waits", reason=str(error))  # for as long as it takes: nothing is wrong with it
+            # it waits for as long as it takes: nothing is wrong with it
+            self._log.warning("the job waits", extra={"reason": str(error)})
             return False
         except UnavailableError as error:
             return await self._wait_or_fail(error)
         except S3BatchError as error:
-            self._log.exception("the job could not be driven on", code=error.code)
+            self._log.exception("the job could not be driven on", extra={"code": error.code})
             return await self._fail(failure_of(error))
         except Exception as error:  # noqa: BLE001 - one job's bug must not take the runner's other jobs along
             self._log.exception("the job met a bug")
@@ -136,7 +138,7 @@ class JobDriver:
         self._patience.fail(now_s)
         if self._patience.is_over(now_s):
             return await self._fail(failure_of(error))
-        self._log.warning("the job waits", code=error.code, reason=str(error))
+        self._log.warning("the job waits", extra={"code": error.code, "reason": str(error)})
         with suppress(FencedError, S3BatchError):
             await self._attempts.drain()
         return False
@@ -161,7 +163,7 @@ class JobDriver:
         except FencedError:
             return True
         except S3BatchError as error:
-            self._log.exception("the job's failure could not be recorded", code=error.code)
+            self._log.exception("the job's failure could not be recorded", extra={"code": error.code})
             self._patience.fail(asyncio.get_running_loop().time())
             return False
         return True
@@ -171,8 +173,8 @@ class JobDriver:
             await self._report(self._held.read())
         except FencedError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever broke the job may break its report; it has to end
-            self._log.exception("the failed job has no report", error=repr(error))
+        except Exception:  # noqa: BLE001 - whatever broke the job may break its report; it has to end
+            self._log.exception("the failed job has no report")
 
     # ------------------------------------------------------------------------------------------------------- steps
 

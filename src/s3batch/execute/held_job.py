@@ -173,7 +173,7 @@ class HeldJob:
                     lease_ms=LEASE_MS,
                 )
             except UnavailableError as error:  # a full disk passes; a lease that has run out is only taken by others
-                self._services.log.warning("the lease was not renewed", job=self.id, code=error.code)
+                self._services.log.warning("the lease was not renewed", extra={"job": self.id, "code": error.code})
                 continue
             if not is_ours:
                 self._services.engine.stop(self.id)

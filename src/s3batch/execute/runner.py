@@ -105,7 +105,7 @@ class Runner:
     def _on_helper_end(self, helper: asyncio.Task[None]) -> None:
         """Leave when a part of the runner has died of a bug: half a runner would hold the jobs and do nothing."""
         if not helper.cancelled() and (error := helper.exception()) is not None:
-            self._services.log.error("the runner met a bug", error=repr(error), exc_info=error)
+            self._services.log.error("the runner met a bug", exc_info=error)
             self.leave()
 
     async def _take_up_jobs(self) -> None:
@@ -117,7 +117,7 @@ class Runner:
             try:
                 runnable = self._runnable_jobs()
             except S3BatchError as error:
-                self._services.log.warning("the ledger cannot be read", code=error.code)
+                self._services.log.warning("the ledger cannot be read", extra={"code": error.code})
             else:
                 for job in runnable:
                     self._take_up(job)
@@ -149,7 +149,7 @@ class Runner:
                 force=job.runner_host == services.host,
             )
         except S3BatchError as error:
-            services.log.warning("a job could not be taken up", job=job.id, code=error.code)
+            services.log.warning("a job could not be taken up", extra={"job": job.id, "code": error.code})
             patience.fail(now_s)
             return
         if epoch is not None:
@@ -182,7 +182,8 @@ class Runner:
                 try:
                     await driver.place(room)
                 except EngineDiedError as error:
-                    self._services.log.error("no worker is left", error=str(error))  # noqa: TRY400 - no bug of ours
+                    facts = {"reason": str(error)}
+                    self._services.log.error("no worker is left", extra=facts)  # noqa: TRY400 - no bug of ours
                     self.leave()
 
     async def _dispatch(self) -> None:
@@ -207,7 +208,7 @@ class Runner:
                 await services.writer.write(LedgerStore.heartbeat, services.runner_id, now_ms=services.now_ms())
                 services.engine.extend(WORKER_PERMISSION_S)
             except S3BatchError as error:
-                services.log.warning("the ledger does not take a heartbeat", code=error.code)
+                services.log.warning("the ledger does not take a heartbeat", extra={"code": error.code})
             await asyncio.sleep(_HEARTBEAT_S)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from structlog.typing import FilteringBoundLogger
 
 from s3batch.config import Home
 from s3batch.engines.port import Engine
@@ -50,6 +49,6 @@ class RunnerServices:
     runner_id: str
     host: str
     workers: int
-    log: FilteringBoundLogger
+    log: logging.Logger
     times: Times = Times()
     now_ms: Callable[[], int] = field(default=wall_clock_ms)

@@ -84,6 +84,7 @@ async def write_mapping(
             compression="zstd",
             use_dictionary=_FEW_WORDS,  # type: ignore[arg-type]  # the stubs know only the boolean form
             column_encoding={"source_uri": "DELTA_BYTE_ARRAY", "target_uri": "DELTA_BYTE_ARRAY"},
+            write_statistics=False,  # minima of 1 KiB keys help no reader; a fifth of the file's cost
         ) as parquet,
         pa_csv.CSVWriter(csv_path, MAPPING_SCHEMA) as csv,
     ):

@@ -22,7 +22,7 @@ from s3batch.ledger.store import open_ledger
 from tests.unit.cli.command import CommandLine
 from tests.unit.ledger.ledgers import new_job
 
-HEAVY = ("alembic", "botocore", "duckdb", "pyarrow", "pycurl", "rich", "structlog")
+HEAVY = ("alembic", "botocore", "duckdb", "pyarrow", "pycurl", "rich")
 LIGHT_SCRIPT = """
 import sys
 from s3batch.cli.app import main

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -224,32 +226,64 @@ def test_only_deaths_of_late_count_against_an_engine(monkeypatch: pytest.MonkeyP
 
 HOLD = """
 import asyncio, sys
-from s3batch.model.errors import UnavailableError
-from tests.echo_engine import attempt, ends, running
+from s3batch.engines import worker
+from s3batch.engines.local import LocalEngine
+from tests.echo_engine import attempt, ends, make_echo
 
-async def hold():
-    async with running(1) as engine:
-        engine.submit(attempt(0), {"do": "answer"})
-        (ended,) = await ends(engine, 1)
-        print(ended.result["pid"], flush=True)
-        await asyncio.sleep(60)
+how, workers, by_pipe = sys.argv[1], int(sys.argv[2]), len(sys.argv) > 3
+
+async def hold(engine):
+    engine.extend(60)
+    await engine.start()
+    for number in range(2 * workers):
+        engine.submit(attempt(number), {"do": "answer"})
+    print(*{ended.result["pid"] for ended in await ends(engine, 2 * workers)}, flush=True)
+    engine.submit(attempt(10), {"do": "die"})
+    await ends(engine, 1)
+    for number in range(11, 11 + 2 * workers):
+        engine.submit(attempt(number), {"do": "answer"})
+    print(*{ended.result["pid"] for ended in await ends(engine, 2 * workers)}, flush=True)
+    await asyncio.sleep(60)
 
 if __name__ == "__main__":
-    asyncio.run(hold())
+    if by_pipe:
+        worker._die_with_parent = lambda: None
+    engine = LocalEngine(workers=workers, factory=make_echo)
+    if how == "fork":
+        engine.fork_workers()
+    asyncio.run(hold(engine))
 """
 
 
-def test_workers_die_with_their_runner(tmp_path: Path) -> None:
-    """Kill -9 of the runner leaves no worker behind that could still write."""
-    script = tmp_path / "hold.py"
+@pytest.mark.parametrize(("how", "workers"), [("spawn", 1), ("fork", 1), ("fork", 3)])
+def test_workers_die_with_their_runner(tmp_path: Path, how: str, workers: int) -> None:
+    """Kill -9 of the runner leaves no worker behind that could still write, nor one that replaced another."""
+    with _holding(tmp_path, how, str(workers)) as (runner, first, replaced):
+        assert len(first) == len(replaced) == workers
+        assert len(first & replaced) == workers - 1
+        runner.kill()
+    for pid in first | replaced:
+        _wait_until_gone(pid)
+
+
+def test_the_end_of_its_pipe_alone_ends_a_forked_worker(tmp_path: Path) -> None:
+    """Its siblings hold no copy of the runner's end; where the kernel did not kill it, it would write on."""
+    with _holding(tmp_path, "fork", "3", "by-pipe") as (runner, first, replaced):
+        runner.kill()
+    for pid in first | replaced:
+        _wait_until_gone(pid)
+
+
+@contextmanager
+def _holding(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], set[int], set[int]]]:
+    """Give a runner of sorts, its first workers, and its workers after one had died."""
+    script = folder / "hold.py"
     script.write_text(HOLD)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    runner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment)
+    runner = subprocess.Popen([sys.executable, str(script), *words], stdout=subprocess.PIPE, env=environment)
     with runner:
         assert runner.stdout is not None
-        worker = int(runner.stdout.readline())
-        runner.kill()
-    _wait_until_gone(worker)
+        yield runner, *(set(map(int, runner.stdout.readline().split())) for _ in range(2))
 
 
 def _wait_until_gone(pid: int) -> None:

@@ -24,7 +24,7 @@ from s3batch.ledger.writer import LedgerWriter
 from s3batch.manifest.normalised import NormalisedManifest
 from s3batch.model.job import JobSpec, KeyMapping, ManifestSource, Operation, Plan
 from s3batch.model.status import JobStatus
-from s3batch.wiring import make_log
+from s3batch.telemetry import make_log
 from tests.echo_engine import until
 from tests.unit.report.finished_job import BUCKET, Task, finished_job
 
