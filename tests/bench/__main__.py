@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.bench import http_engines
 from tests.servers.process import find_program
 from tests.servers.server import Server
 from tests.servers.stub.launcher import StubControl, run_stub
@@ -101,6 +102,23 @@ class Bench:
         client = self.server.boto3_client()
         if client.list_objects_v2(Bucket="source", Prefix="obj/").get("KeyCount"):
             raise RuntimeError("The delete left objects behind, so its figure would flatter.")
+
+    def yardstick(self) -> None:
+        """Note what the transport and the signer cost by themselves just now: how fast the machine is at the moment."""
+        case = http_engines.YARDSTICK
+        with http_engines.stub() as ports:
+            figures = http_engines.measure_apart(case, ports)
+        figure = Figure(
+            work="copy",
+            program="libcurl alone",
+            objects=case.requests,
+            cpu_s=figures["us"] * case.requests / 1e6,
+            wall_s=case.requests / figures["rate_per_s"],
+            rss_mb=figures["rss_mb"],
+            requests=case.requests,
+        )
+        self.figures.append(figure)
+        print(f"copy     libcurl alone {case.requests:,} {figure.microseconds:8.2f} us/object", flush=True)  # noqa: T201
 
     def peer(self, work: str, program: str, objects: int, *words: str) -> None:
         """Run a peer and note its figure."""
@@ -198,6 +216,7 @@ def _adopt_orphans() -> None:
 
 def measure_ours(bench: Bench, objects: int) -> None:
     """Run the main job's steps on ``objects`` objects, one worker; the listings before a delete are believed or not."""
+    bench.yardstick()
     bench.control.reset()
     bench.control.fill("source", "obj/", objects)
     manifest = bench.folder / f"manifest-{objects}.parquet"
@@ -262,6 +281,7 @@ def main() -> None:
             measure_peers(bench, arguments.peer_objects)
             for objects in sizes[1:]:
                 measure_ours(bench, objects)
+            bench.yardstick()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"

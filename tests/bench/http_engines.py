@@ -1,6 +1,6 @@
 """What one signed CopyObject costs the client's CPU, by HTTP engine: the measurement behind docs/adr/0001.
 
-Run it: ``python tests/bench/http_engines.py [--rounds 3]``; it takes about a minute and needs nginx.
+Run it: ``python -m tests.bench.http_engines [--rounds 3]``; it takes about a minute and needs nginx.
 Each engine runs in a process of its own against an nginx on loopback that answers every request alike; counted is
 user + system CPU of that process, all threads, over the measured requests only, after a warm-up that opens all
 connections. Rounds are interleaved; the table has the median and the range. Requests per second are shown because a
@@ -74,9 +74,12 @@ class Case:
         return f"{self.engine}{' TLS' if self.is_tls else ''}, {self.in_flight}"
 
 
+YARDSTICK = Case(engine="transport", in_flight=256, requests=30_000)
+"""The product's own transport and signer and nothing else: what ``tests.bench`` compares whole copies with."""
+
 CASES = (
     Case(engine="transport", in_flight=64, requests=30_000),
-    Case(engine="transport", in_flight=256, requests=30_000),
+    YARDSTICK,
     Case(engine="transport", in_flight=1024, requests=30_000),
     Case(engine="transport", in_flight=256, requests=30_000, is_tls=True),
     Case(engine="one multi", in_flight=256, requests=30_000),
@@ -277,6 +280,14 @@ def stub() -> Iterator[tuple[int, int]]:
             process.wait(10)
 
 
+def measure_apart(case: Case, ports: tuple[int, int]) -> dict[str, float]:
+    """Run one engine in a process of its own and return its figures; ``ports`` are those of :func:`stub`."""
+    url = f"https://127.0.0.1:{ports[1]}" if case.is_tls else f"http://127.0.0.1:{ports[0]}"
+    command = [sys.executable, "-m", "tests.bench.http_engines", "--case", str(CASES.index(case)), "--url", url]
+    figures: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return figures
+
+
 def main() -> None:
     """Measure every case in every round and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -288,12 +299,10 @@ def main() -> None:
         sys.stdout.write(json.dumps(measure(CASES[arguments.case], arguments.url)))
         return
     figures: dict[Case, list[dict[str, float]]] = {case: [] for case in CASES}
-    with stub() as (port, tls_port):
+    with stub() as ports:
         for _ in range(arguments.rounds):
-            for number, case in enumerate(CASES):
-                url = f"https://127.0.0.1:{tls_port}" if case.is_tls else f"http://127.0.0.1:{port}"
-                command = [sys.executable, __file__, "--case", str(number), "--url", url]
-                figures[case].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+            for case in CASES:
+                figures[case].append(measure_apart(case, ports))
     lines = [
         f"{pycurl.version}",
         "| engine, in flight | us CPU | range | requests/s | RSS MB |",
