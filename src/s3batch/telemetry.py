@@ -41,7 +41,7 @@ class JsonLines(logging.Formatter):
 class BoundLog(logging.LoggerAdapter[logging.Logger]):
     """A logger that adds the same facts to every line; those of a call come on top."""
 
-    def process(self, msg: object, kwargs: Mapping[str, object]) -> tuple[object, dict[str, object]]:  # type: ignore[override]
+    def process(self, msg: object, kwargs: Mapping[str, object]) -> tuple[object, dict[str, object]]:
         """Merge the facts."""
         extra = kwargs.get("extra")
         facts = {**(self.extra or {}), **(extra if isinstance(extra, Mapping) else {})}

@@ -283,7 +283,8 @@ def _holding(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes
     runner = subprocess.Popen([sys.executable, str(script), *words], stdout=subprocess.PIPE, env=environment)
     with runner:
         assert runner.stdout is not None
-        yield runner, *(set(map(int, runner.stdout.readline().split())) for _ in range(2))
+        first, replaced = (set(map(int, runner.stdout.readline().split())) for _ in range(2))
+        yield runner, first, replaced
 
 
 def _wait_until_gone(pid: int) -> None:
