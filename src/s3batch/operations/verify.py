@@ -62,6 +62,8 @@ class VerifyOperation:
                 await _Chunk(mapping=self.mapping, level=self.level, work=work, context=context).verify()
             except StoppedError:
                 return
+            finally:
+                doubt_failed_copies(work, context)
 
 
 def without_taken(work: ChunkWork, context: TaskContext) -> ChunkWork:
@@ -78,6 +80,18 @@ def without_taken(work: ChunkWork, context: TaskContext) -> ChunkWork:
             message = "What is at the target was there before the copy, which failed; it is no proof."
             context.outcomes.fail(row, Code.TARGET_EXISTS, message=message)
     return replace(work, rows=[row for row in work.rows if row not in taken])
+
+
+def doubt_failed_copies(work: ChunkWork, context: TaskContext) -> None:
+    """Take back what was proven of rows whose copy had failed: it may have failed at the tags or the grants.
+
+    Copied again by a retry, and proven by the verify of that, they are as good as any.
+    """
+    failed = frozenset() if work.evidence is None else work.evidence.failed
+    for row in failed.intersection(work.rows):
+        if context.outcomes.status[row] == SUCCEEDED:
+            message = "Its copy failed after the bytes were there, so something else of it may be missing."
+            context.outcomes.fail(row, Code.NOT_PROVEN, message=message)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -49,6 +49,9 @@ class Evidence:
     taken: frozenset[int] = frozenset()
     """Rows whose copy failed because something was at the target: what is there is not the copy, even if it is equal.
     """
+    failed: frozenset[int] = frozenset()
+    """Rows that failed. A copy may have failed after its bytes were there, at its tags or grants: equal bytes at the
+    target do not say that the rest is."""
 
     @property
     def n_rows(self) -> int:
@@ -67,13 +70,15 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
     answered = pc.and_(is_plain, pc.greater(pc.binary_length(etag), pa.scalar(0, pa.int32())))
     is_complete = pc.and_(pc.is_valid(_plain(aligned, "level")), pc.is_valid(aligned.column("size")))
     taken = pc.equal(code, pa.scalar(str(Code.TARGET_EXISTS)))
+    failed = pc.equal(status, pa.scalar(str(TaskStatus.FAILED)))
     return Evidence(
         proven=_flags(pc.and_(answered, is_complete)),
         target_etags=_list(aligned, "etag"),
         target_sizes=_list(aligned, "size"),
         target_version_ids=_list(aligned, "version_id"),
         answered=_flags(answered),
-        taken=frozenset(row for row, is_taken in enumerate(_flags(taken)) if is_taken) if _any(taken) else frozenset(),
+        taken=_rows(taken),
+        failed=_rows(failed),
     )
 
 
@@ -99,6 +104,11 @@ def _plain(table: pa.Table, name: str) -> AnyArray:
 
 def _any(flags: AnyArray) -> bool:
     return bool(pc.any(flags).as_py())
+
+
+def _rows(flags: AnyArray) -> frozenset[int]:
+    """Return where flags are set; mostly nowhere."""
+    return frozenset(row for row, flag in enumerate(_flags(flags)) if flag) if _any(flags) else frozenset()
 
 
 def _flags(flags: AnyArray) -> list[bool]:
