@@ -10,8 +10,7 @@ import pytest
 from s3batch.execute.journal import JournalFile
 from s3batch.model.errors import UnavailableError
 from s3batch.operations import copy as copying
-from s3batch.operations.multipart_copy import PinnedSource
-from s3batch.operations.task import ChunkWork, TaskContext
+from s3batch.operations.task import ChunkWork, PinnedSource, TaskContext
 from s3batch.s3.client import S3Client
 from s3batch.s3.errors import PermissionExpiredError
 from tests.contract.chunks import codes, list_all, pin, run, run_until_error

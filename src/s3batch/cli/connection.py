@@ -37,6 +37,7 @@ def effective_connection(options: Store, environment: Mapping[str, str]) -> Conn
         max_rate=options.max_rate,
         connect_timeout_s=options.connect_timeout,
         read_timeout_s=options.read_timeout,
+        requester_pays=options.requester_pays,
     )
     settings = read_settings(make_session(profile), asked, environment)
     return replace(

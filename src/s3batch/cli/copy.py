@@ -9,12 +9,12 @@ import typer
 
 from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Copying, Creating, Following, FromTo, Reporting, Selection, Store
-from s3batch.cli.request import copy_spec, filter_arguments, source_and_mapping
+from s3batch.cli.options import Attributes, Copying, Creating, Following, FromTo, Reporting, Selection, Store
+from s3batch.cli.request import copy_options, copy_spec, filter_arguments, source_and_mapping
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
-from s3batch.model.job import JobSpec
+from s3batch.model.job import CopyOptions, JobSpec
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -29,6 +29,7 @@ def copy(
     where: FromTo,
     selection: Selection,
     copying: Copying,
+    attributes: Attributes,
     store: Store,
     reporting: Reporting,
     creating: Creating,
@@ -39,7 +40,7 @@ def copy(
     What follows the source's prefix in a key is kept: s3://b/cdaweb/ to s3://b/spdf/ makes cdaweb/x into spdf/x.
     An object that was written again since it was listed is reported, never copied in silence.
     """
-    spec = copy_request(where, selection, copying, store, reporting)
+    spec = copy_request(where, selection, copy_options(copying, attributes), store, reporting)
     with open_session(following, upgrade=upgrade) as session:
         job = create_job(
             session.store,
@@ -52,12 +53,12 @@ def copy(
         see_through(session, [job], is_new=True, dry_run=creating.dry_run)
 
 
-def copy_request(where: FromTo, selection: Selection, copying: Copying, store: Store, reporting: Reporting) -> JobSpec:
+def copy_request(where: FromTo, selection: Selection, copy: CopyOptions, store: Store, reporting: Reporting) -> JobSpec:
     """Return the specification of a copy, everything checked; the only request is for a manifest's ETag."""
     filter_ = filter_arguments(selection, random_seed=secrets.randbelow(2**31))
     source, mapping = source_and_mapping(where, filter_)
     connection = effective_connection(store, os.environ)
-    spec = copy_spec(source, mapping, copying, reporting, connection)
+    spec = copy_spec(source, mapping, copy, reporting, connection)
     if source.url is None:
         return spec
-    return copy_spec(pinned(source, connection), mapping, copying, reporting, connection)
+    return copy_spec(pinned(source, connection), mapping, copy, reporting, connection)

@@ -8,6 +8,7 @@ from s3batch.cli.copy import copy_request
 from s3batch.cli.deferred import upgrade
 from s3batch.cli.flat import flat
 from s3batch.cli.options import (
+    Attributes,
     Copying,
     Creating,
     Following,
@@ -18,6 +19,7 @@ from s3batch.cli.options import (
     Store,
     TrustListingsOption,
 )
+from s3batch.cli.request import copy_options
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
@@ -38,6 +40,7 @@ def move(
     where: FromTo,
     selection: Selection,
     copying: Copying,
+    attributes: Attributes,
     proving: Proving,
     trust_listings: TrustListingsOption = False,
     store: Store,
@@ -57,7 +60,7 @@ def move(
             way_out="Try a sample with `s3batch copy --sample N` and `s3batch verify`, then move everything with"
             " --if-target-exists skip-if-same.",
         )
-    spec = copy_request(where, selection, copying, store, reporting)
+    spec = copy_request(where, selection, copy_options(copying, attributes), store, reporting)
     with open_session(following, upgrade=upgrade) as session:
         jobs = create_move(
             session.store,

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from s3batch.config import SETTINGS, Connection, Kind, Value, default_workers, parse_size
+from s3batch.model.attributes import CHECKSUM_ALGORITHMS, Encryption, Keep, LockMode, MetadataDirective
 from s3batch.model.errors import UsageError
 from s3batch.model.job import (
     DEFAULT_CHUNK_ENTRIES,
@@ -151,6 +152,57 @@ class Copying:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Attributes:
+    """What copies have beyond their bytes; metadata, content headers, tags and class are the source's by default."""
+
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="|".join([*Keep, "all"]),
+            help="Keep also this of each source, which costs a read of each (repeatable). S3 gives a copy the target"
+            " bucket's default instead.",
+        ),
+    ] = None
+    metadata_directive: Annotated[
+        MetadataDirective,
+        typer.Option(help="Metadata and content headers: the source's, only those given here, or both."),
+    ] = MetadataDirective.COPY
+    metadata: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="User metadata (repeatable).")] = None
+    content_type: Annotated[str | None, typer.Option(metavar="TYPE", show_default=False)] = None
+    cache_control: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
+    content_disposition: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
+    content_encoding: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
+    content_language: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
+    expires: Annotated[str | None, typer.Option(metavar="HTTP-DATE", show_default=False)] = None
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Tags in place of the source's (repeatable).")
+    ] = None
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="Copies have no tags.")] = False
+    acl: Annotated[str | None, typer.Option(metavar="CANNED-ACL", help="For example bucket-owner-full-control.")] = None
+    grant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PERMISSION=GRANTEE",
+            help="read, read-acp, write-acp or full-control = id=..., uri=... (repeatable).",
+        ),
+    ] = None
+    sse: Annotated[str | None, typer.Option(metavar="|".join(Encryption), help="Encryption at rest.")] = None
+    sse_kms_key_id: Annotated[str | None, typer.Option(metavar="KEY", help="With --sse aws:kms.")] = None
+    bucket_key: Annotated[
+        bool | None, typer.Option("--bucket-key/--no-bucket-key", help="S3 Bucket Keys, with --sse aws:kms.")
+    ] = None
+    checksum_algorithm: Annotated[
+        str | None, typer.Option(metavar="|".join(CHECKSUM_ALGORITHMS), help="By default the source's.")
+    ] = None
+    website_redirect: Annotated[str | None, typer.Option(metavar="LOCATION", show_default=False)] = None
+    object_lock_mode: Annotated[str | None, typer.Option(metavar="|".join(LockMode), show_default=False)] = None
+    object_lock_retain_until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="ISO 8601, for example 2030-01-01T00:00:00Z.")
+    ] = None
+    object_lock_legal_hold: Annotated[str | None, typer.Option(metavar="on|off", show_default=False)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Proving:
     """How copies are proven."""
 
@@ -185,6 +237,9 @@ class Store:
     max_rate: Annotated[float | None, setting_option("max-rate")] = None
     connect_timeout: Annotated[float, setting_option("connect-timeout")] = _CONNECTION.connect_timeout_s
     read_timeout: Annotated[float, setting_option("read-timeout")] = _CONNECTION.read_timeout_s
+    requester_pays: Annotated[
+        bool, typer.Option("--requester-pays", help="I pay for the requests, not the buckets' owner.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from s3batch.cli.attributes import copy_attributes
 from s3batch.cli.deferred import Filter, manifest_object
-from s3batch.cli.options import Copying, FromTo, Reporting, Selection
+from s3batch.cli.options import Attributes, Copying, FromTo, Reporting, Selection
 from s3batch.ledger.records import Job
 from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.job import (
@@ -108,9 +109,14 @@ def manifest_source(url: str, *, manifest_format: str | None, filter_: dict[str,
     return ManifestSource(url=url, format=manifest_format, filter=filter_)
 
 
-def copy_options(options: Copying) -> CopyOptions:
-    """Return how objects are copied."""
+def copy_options(options: Copying, attributes: Attributes) -> CopyOptions:
+    """Return how objects are copied.
+
+    Raises:
+        UsageError: attributes that cannot be had, or not together.
+    """
     return CopyOptions(
+        attributes=copy_attributes(attributes),
         if_target_exists=options.if_target_exists,
         multipart_threshold=options.multipart_threshold,
         part_size=options.part_size,
@@ -139,7 +145,7 @@ def with_reporting(spec: JobSpec, options: Reporting) -> JobSpec:
 
 
 def copy_spec(
-    source: ManifestSource, mapping: KeyMapping, copying: Copying, reporting: Reporting, connection: Connection
+    source: ManifestSource, mapping: KeyMapping, copy: CopyOptions, reporting: Reporting, connection: Connection
 ) -> JobSpec:
     """Return the specification of a copy."""
     return with_reporting(
@@ -147,7 +153,7 @@ def copy_spec(
             operation=Operation.COPY,
             source=source,
             mapping=mapping,
-            copy=copy_options(copying),
+            copy=copy,
             connection=connection,
         ),
         reporting,

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
+from s3batch.model.attributes import AS_SOURCES, CopyAttributes
 from s3batch.model.errors import InconsistentError
 
 DEFAULT_CHUNK_ENTRIES = 10_000
@@ -107,6 +108,7 @@ class CopyOptions:
     """Bytes per part wanted; ``None`` keeps the source's part layout where it is known, else 64 MiB or more."""
     storage_class: str | None = None
     """``None`` keeps each object's own class."""
+    attributes: CopyAttributes = AS_SOURCES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +158,8 @@ class Connection:
     """Requests a second at most, over all processes of a job."""
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
+    requester_pays: bool = False
+    """Requests are paid by who sends them, not by the bucket's owner."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +183,9 @@ class JobSpec:
 
     def to_json(self) -> str:
         """Return the form that the ledger keeps."""
-        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+        members = asdict(self)
+        members["copy"]["attributes"] = self.copy.attributes.to_members()
+        return json.dumps(members, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -195,6 +201,7 @@ class JobSpec:
             source["codes"] = tuple(source.get("codes", ()))
             copy = raw.pop("copy", {})
             copy["if_target_exists"] = IfTargetExists(copy.get("if_target_exists", IfTargetExists.FAIL))
+            copy["attributes"] = CopyAttributes.from_members(copy.get("attributes", {}))
             report = raw.pop("report", {})
             return cls(
                 operation=Operation(raw.pop("operation")),

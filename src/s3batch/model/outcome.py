@@ -29,6 +29,8 @@ class Code(StrEnum):
     """The target was there and the job was told to leave it; success, nothing was compared."""
     ALREADY_GONE = "AlreadyGone"
     """The proven source was absent when its delete came; success."""
+    ATTRIBUTES_LOST = "AttributesLost"
+    """The store took the copy and shows less at it than the job asked for."""
     TARGET_EXISTS = "TargetExists"
     """The target was there and the job was not told to replace it."""
     SOURCE_CHANGED = "SourceChanged"

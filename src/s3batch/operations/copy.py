@@ -22,9 +22,10 @@ from s3batch.model.errors import S3BatchError
 from s3batch.model.job import CopyOptions, IfTargetExists, KeyMapping
 from s3batch.model.objects import MAX_COPY_BYTES, MAX_KEY_BYTES, S3Object
 from s3batch.model.outcome import Code
+from s3batch.operations.attributed_copies import AttributedCopies
+from s3batch.operations.copy_headers import SourceAttributes
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
 from s3batch.operations.multipart_copy import (
-    PinnedSource,
     TargetGuard,
     abort_earlier_uploads,
     copy_in_parts,
@@ -36,7 +37,7 @@ from s3batch.operations.outage import Outage, may_be_the_object, may_pass
 from s3batch.operations.own_copies import EarlierCompletion, find_completion, is_faithful
 from s3batch.operations.readings import pick
 from s3batch.operations.small_copies import SmallCopies
-from s3batch.operations.task import ChunkWork, TaskContext
+from s3batch.operations.task import ChunkWork, PinnedSource, TaskContext
 from s3batch.s3.answers import CopyResult, ObjectHead
 from s3batch.s3.errors import PermissionExpiredError, S3Error, S3RefusedError
 from s3batch.s3.lookup import Observed, look_up
@@ -72,7 +73,16 @@ class CopyOperation:
         completions = await abort_earlier_uploads(context)
         skip = len(self.mapping.strip_prefix)
         target_keys = [self.mapping.add_prefix + key[skip:] for key in work.keys]
-        chunk = _ChunkCopy(operation=self, work=work, context=context, target_keys=target_keys, completions=completions)
+        chunk = _ChunkCopy(
+            operation=self,
+            work=work,
+            context=context,
+            target_keys=target_keys,
+            completions=completions,
+            attributed=AttributedCopies(
+                attributes=self.options.attributes, source=context.source, target=context.target
+            ),
+        )
         await chunk.run()
 
 
@@ -88,11 +98,12 @@ class _ChunkCopy:
     """Uploads of earlier attempts that may have made what is at these target keys."""
     guards: dict[int, TargetGuard] = field(default_factory=dict)
     """Rows that may replace what is at their target, and what it must still be."""
+    attributed: AttributedCopies
     outage: Outage = field(default_factory=Outage)
 
     async def run(self) -> None:
         small = self._small_copies()
-        room = asyncio.Semaphore(LARGE_OBJECTS_IN_FLIGHT)
+        large, attributed = asyncio.Semaphore(LARGE_OBJECTS_IN_FLIGHT), asyncio.Semaphore(READINGS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             group.create_task(small.run())
             try:
@@ -103,7 +114,7 @@ class _ChunkCopy:
                     by_request = [self._is_small(row) for row in rows]
                     small.extend(list(compress(rows, by_request)))
                     for row in compress(rows, map(not_, by_request)):
-                        group.create_task(self._copy_singly(row, room))
+                        group.create_task(self._copy_singly(row, large if self._is_large(row) else attributed))
                     await small.until_low()
             except StoppedError:
                 pass  # what is under way is finished, the rest stays without an outcome
@@ -121,8 +132,15 @@ class _ChunkCopy:
 
     def _is_small(self, row: int) -> bool:
         """Tell whether a row takes one request and nothing else."""
-        threshold = min(self.operation.options.multipart_threshold, MAX_COPY_BYTES + 1)
-        return self.work.sizes[row] < threshold and "-" not in self.work.etags[row] and row not in self.guards
+        return self.attributed.are_plain and not self._is_large(row) and row not in self.guards
+
+    def _is_large(self, row: int) -> bool:
+        """Tell whether a row may be copied in parts."""
+        return self.work.sizes[row] >= self._threshold or "-" in self.work.etags[row]
+
+    @property
+    def _threshold(self) -> int:
+        return min(self.operation.options.multipart_threshold, MAX_COPY_BYTES + 1)
 
     def _small_copies(self) -> SmallCopies:
         classes = set(self.work.storage_classes)
@@ -188,31 +206,57 @@ class _ChunkCopy:
                 return True
             case IfTargetExists.SKIP:
                 outcomes.succeed(row, etag=etag, size=size, code=Code.SKIPPED)
-            case IfTargetExists.SKIP_IF_SAME if is_same:
+            case IfTargetExists.SKIP_IF_SAME if is_same and await self._has_attributes(row):
                 outcomes.succeed(row, etag=etag, size=size, code=Code.ALREADY_SAME)
             case IfTargetExists.SKIP_IF_SAME | IfTargetExists.FAIL:
                 self._fail_taken(row, etag=etag, size=size, is_same=is_same)
         return False
 
+    async def _has_attributes(self, row: int) -> bool:
+        """Tell whether an equal object at the target has all that a copy would have been given by further requests.
+
+        A job that is retried may find its own copy without them: it failed for exactly that.
+        """
+        if self.attributed.are_plain and not self._is_large(row):
+            return True
+        try:
+            read = await self.attributed.read(self._source(row), is_in_parts=self._is_large(row))
+            return await self.attributed.is_kept(self._target(row), read, storage_class=self._class(row))
+        except S3RefusedError:
+            return False  # what may not be read is not known to be the same
+
     async def _is_of_earlier_attempt(self, row: int, etag: str | None, size: int) -> bool:
         """Tell whether an earlier attempt of this job wrote what is at the target; finish what it left undone."""
+        if not await self._is_own_copy(row, etag, size):
+            return False
+        await self._finish(row)
+        return True
+
+    async def _is_own_copy(self, row: int, etag: str | None, size: int) -> bool:
         target, is_same_size = self._target(row), size == self.work.sizes[row]
         completion = find_completion(self.completions.get(target.key, ()), etag=etag, is_same_size=is_same_size)
         if completion is not None:
             if completion.tags_due:
-                await copy_tags(self.context, self._source(row), target)
+                await copy_tags(self.context, self._source(row), target, self.attributed)
             return True
         if not is_same_size:
             return False
         if etag == self.work.etags[row]:
             return True
         source, there = await self._head_source(row), await self._head(target)
-        return (
-            source is not None
-            and there is not None
-            and source.etag == self.work.etags[row]
-            and is_faithful(source, there, storage_class=self.operation.options.storage_class)
+        return source is not None and there is not None and self._is_faithful(row, source, there)
+
+    def _is_faithful(self, row: int, source: ObjectHead, target: ObjectHead) -> bool:
+        options = self.operation.options
+        return source.etag == self.work.etags[row] and is_faithful(
+            source, target, storage_class=options.storage_class, attributes=options.attributes
         )
+
+    async def _finish(self, row: int) -> None:
+        """See to the attributes of a copy that an earlier attempt made: it may have ended right after the copy."""
+        if not self.attributed.are_plain:
+            read = await self.attributed.read(self._source(row))
+            await self.attributed.finish(self._target(row), read, storage_class=self._class(row))
 
     def _fail_taken(self, row: int, *, etag: str | None, size: int, is_same: bool) -> None:
         what = "an equal object" if is_same else f"another object ({size} bytes, ETag {etag})"
@@ -226,9 +270,12 @@ class _ChunkCopy:
         )
 
     def _headers(self, storage_class: str | None) -> dict[str, str]:
-        """Return what CopyObject must be told: it makes every copy STANDARD unless the class is given."""
+        """Return the headers that all plain copies of one class have."""
         wanted = self.operation.options.storage_class or storage_class
-        return {} if wanted in (None, "STANDARD") else {"x-amz-storage-class": wanted}
+        return self.attributed.headers(SourceAttributes(), storage_class=wanted) if self.attributed.are_plain else {}
+
+    def _class(self, row: int) -> str | None:
+        return self.operation.options.storage_class or self.work.storage_classes[row]
 
     async def _copy_singly(self, row: int, room: asyncio.Semaphore) -> None:
         """Copy one object by coroutine: in parts, or in one request where it replaces what is there."""
@@ -257,30 +304,41 @@ class _ChunkCopy:
         source = self._source(row)
         options, target = self.operation.options, self._target(row)
         guard = self.guards.get(row, TargetGuard(if_none_match=True))
-        storage_class = options.storage_class or self.work.storage_classes[row]
         layout = await source_layout(self.context, source)
-        if layout is None and source.size < min(options.multipart_threshold, MAX_COPY_BYTES + 1):
-            await require_target(self.context, target, guard)
-            return await self.context.target.copy_object(
-                source.bucket,
-                source.key,
-                target.bucket,
-                target.key,
-                source_version_id=source.version_id,
-                source_if_match=source.etag,
-                if_none_match=guard.if_none_match,
-                if_match=guard.if_match,
-                headers=self._headers(self.work.storage_classes[row]),
-            )
-        return await copy_in_parts(
+        if layout is None and source.size < self._threshold:
+            return await self._copy_by_request(row, source, target, guard)
+        result = await copy_in_parts(
             self.context,
             source,
             target,
             layout=layout,
             part_size=options.part_size,
-            storage_class=storage_class,
+            storage_class=self._class(row),
             guard=guard,
+            attributed=self.attributed,
         )
+        await self._finish(row)
+        return result
+
+    async def _copy_by_request(
+        self, row: int, source: PinnedSource, target: S3Object, guard: TargetGuard
+    ) -> CopyResult:
+        """Copy in one request: the source's attributes are read before it, and seen to after it, as asked."""
+        read = await self.attributed.read(source)
+        await require_target(self.context, target, guard)
+        result = await self.context.target.copy_object(
+            source.bucket,
+            source.key,
+            target.bucket,
+            target.key,
+            source_version_id=source.version_id,
+            source_if_match=source.etag,
+            if_none_match=guard.if_none_match,
+            if_match=guard.if_match,
+            headers=self.attributed.request_headers(read, storage_class=self._class(row)),
+        )
+        await self.attributed.finish(target, read, storage_class=self._class(row), version_id=result.version_id)
+        return result
 
     def _source(self, row: int) -> PinnedSource:
         work = self.work
@@ -339,10 +397,10 @@ class _ChunkCopy:
         target, source = await self._head(self._target(row)), await self._head_source(row)
         is_pinned = source is not None and source.etag == work.etags[row]
         if target is not None and self._is_since_start(target.last_modified_ms):
-            storage_class = self.operation.options.storage_class
             is_same = target.etag == work.etags[row] and target.size == work.sizes[row]
-            is_equal = is_pinned and source is not None and is_faithful(source, target, storage_class=storage_class)
+            is_equal = source is not None and self._is_faithful(row, source, target)
             if is_equal or (is_lost and is_same):
+                await self._finish(row)
                 outcomes.succeed(
                     row, etag=target.etag, size=target.size, version_id=target.version_id, code=Code.ALREADY_COPIED
                 )

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 
 from s3batch.model.errors import S3BatchError
 from s3batch.model.objects import S3Object
+from s3batch.operations.attributed_copies import AttributedCopies
 from s3batch.operations.interruptible import StoppedError
 from s3batch.operations.own_copies import EarlierCompletion
-from s3batch.operations.task import TaskContext
+from s3batch.operations.task import PinnedSource, TaskContext
 from s3batch.operations.upload_headers import CHECKSUM_HEADERS, upload_headers
 from s3batch.plan.parts import (
     DEFAULT_PART_BYTES,
@@ -34,7 +35,7 @@ from s3batch.plan.parts import (
     ranges_of_layout,
     uniform_layout,
 )
-from s3batch.s3.answers import CopyResult, ObjectHead, PartResult
+from s3batch.s3.answers import CopyResult, PartResult
 from s3batch.s3.errors import (
     NO_SUCH_KEY,
     NOT_IMPLEMENTED,
@@ -58,17 +59,6 @@ _CHECKSUM_REFUSALS = frozenset({"InvalidArgument", "InvalidRequest", NOT_IMPLEME
 """With one of these a store refuses an upload whose checksum it does not know; it is begun without one then."""
 
 _TOO_SMALL = "EntityTooSmall"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PinnedSource:
-    """The object as the manifest pinned it."""
-
-    bucket: str
-    key: str
-    size: int
-    etag: str
-    version_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +118,7 @@ async def copy_in_parts(
     part_size: int | None,
     storage_class: str | None,
     guard: TargetGuard,
+    attributed: AttributedCopies,
 ) -> CopyResult:
     """Copy one object in parts and return what the store answered to the completion.
 
@@ -139,8 +130,8 @@ async def copy_in_parts(
         StoppedError: the stop signal came; the upload was aborted.
         PermissionExpiredError: the time to write was over; the upload was aborted.
     """
-    head, tags = await _read_source(context, source)
-    headers = upload_headers(head, tags, storage_class)
+    read = await attributed.read(source, is_in_parts=True)
+    headers, tags = upload_headers(read, storage_class, attributed.attributes), read.tags or ()
     usual = part_ranges(source.size, part_size_wanted=part_size or DEFAULT_PART_BYTES)
     if layout is not None and not (context.target.is_aws and _has_small_parts(layout)):
         try:
@@ -219,10 +210,10 @@ async def require_target(context: TaskContext, target: S3Object, guard: TargetGu
         )
 
 
-async def copy_tags(context: TaskContext, source: PinnedSource, target: S3Object) -> None:
-    """Put the source's tags on a target that an earlier attempt completed and could not finish."""
-    _, tags = await _read_source(context, source)
-    await context.target.put_object_tagging(target.bucket, target.key, tags)
+async def copy_tags(context: TaskContext, source: PinnedSource, target: S3Object, attributed: AttributedCopies) -> None:
+    """Put the tags on a target that an earlier attempt completed and could not finish."""
+    read = await attributed.read(source, is_in_parts=True)
+    await context.target.put_object_tagging(target.bucket, target.key, read.tags or ())
 
 
 async def abort_earlier_uploads(context: TaskContext) -> dict[str, list[EarlierCompletion]]:
@@ -236,15 +227,6 @@ async def abort_earlier_uploads(context: TaskContext) -> dict[str, list[EarlierC
             )
             completions.setdefault(upload.key, []).append(completion)
     return completions
-
-
-async def _read_source(context: TaskContext, source: PinnedSource) -> tuple[ObjectHead, tuple[tuple[str, str], ...]]:
-    head = await context.source.head_object(
-        source.bucket, source.key, version_id=source.version_id, if_match=source.etag, checksum_mode=True
-    )
-    # Not every store counts tags in HEAD, so they are always asked for.
-    tags = await context.source.get_object_tagging(source.bucket, source.key, version_id=source.version_id)
-    return head, tuple(tags)
 
 
 async def _copy_parts(

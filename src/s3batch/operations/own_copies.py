@@ -11,19 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from s3batch.model.attributes import AS_SOURCES, CONTENT_HEADERS, CopyAttributes
+from s3batch.operations.copy_headers import wanted_metadata
 from s3batch.s3.answers import ObjectHead
 from s3batch.verify.checksums import Verdict, compare_checksums
-
-KEPT_HEADERS = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-    "x-amz-website-redirect-location",
-)
-"""The headers of an object that its copy has too."""
 
 _ENCRYPTION = "x-amz-server-side-encryption"
 _KMS = "aws:kms"
@@ -51,16 +42,24 @@ def find_completion(
     return None
 
 
-def is_faithful(source: ObjectHead, target: ObjectHead, *, storage_class: str | None) -> bool:
+def is_faithful(
+    source: ObjectHead,
+    target: ObjectHead,
+    *,
+    storage_class: str | None,
+    attributes: CopyAttributes = AS_SOURCES,
+) -> bool:
     """Return whether the target is what a copy of the source would be, as far as HEAD tells.
 
     ``storage_class`` is the one that was asked for; ``None`` compares none, because stores differ in what they tell.
+    The redirect is compared by whoever asked for it: one request does not keep it, parts do.
     """
+    metadata, content = wanted_metadata(attributes, source)
     return (
         source.size == target.size
         and _has_equal_content(source, target)
-        and dict(source.metadata) == dict(target.metadata)
-        and _kept(source.headers) == _kept(target.headers)
+        and metadata == dict(target.metadata)
+        and content == _content(target.headers)
         and storage_class in {None, target.storage_class}
     )
 
@@ -77,5 +76,5 @@ def _is_kms(head: ObjectHead) -> bool:
     return head.headers.get(_ENCRYPTION, "").startswith(_KMS)
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: headers[name] for name in KEPT_HEADERS if name in headers}
+def _content(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in CONTENT_HEADERS if name in headers}

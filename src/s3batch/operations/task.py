@@ -43,6 +43,17 @@ class ChunkWork:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PinnedSource:
+    """One object as the manifest pinned it."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    version_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StartedUpload:
     """A multipart upload that some attempt began, and what it wrote down about it later."""
 

@@ -9,78 +9,70 @@ using tags", S3 User Guide, all read 2026-11.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
+from collections.abc import Mapping
 
-from s3batch.model.errors import RefusedError
-from s3batch.operations.own_copies import KEPT_HEADERS
-from s3batch.s3.answers import ObjectHead
+from s3batch.model.attributes import AS_SOURCES, CopyAttributes, MetadataDirective
+from s3batch.model.errors import InconsistentError
+from s3batch.operations.copy_headers import (
+    BUCKET_KEY,
+    ENCRYPTION,
+    KMS_KEY,
+    REDIRECT,
+    SourceAttributes,
+    attribute_headers,
+    metadata_headers,
+    require_all_shown,
+    tag_headers,
+    wanted_metadata,
+)
 from s3batch.verify.checksums import FULL_OBJECT
 
 CHECKSUM_HEADERS = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
 
-_TAG_HEADER_BYTES = 2048
-"""Longest ``x-amz-tagging`` header; more tags are put afterwards."""
-
-_MAX_TAGS_ON_CREATE = 10
-"""Tags of one object."""
-
-_ENCRYPTION = "x-amz-server-side-encryption"
-_KMS_HEADERS = (_ENCRYPTION, f"{_ENCRYPTION}-aws-kms-key-id", f"{_ENCRYPTION}-bucket-key-enabled")
+_KMS_HEADERS = (ENCRYPTION, KMS_KEY, BUCKET_KEY)
 
 _WHOLE_IN_PARTS = ("CRC64NVME", "CRC32C", "CRC32")
 """Algorithms whose checksum of a whole object can be made of those of its parts."""
 
 
-def upload_headers(head: ObjectHead, tags: Sequence[tuple[str, str]], storage_class: str | None) -> dict[str, str]:
-    """Return the headers that make the new upload what the source is.
+def upload_headers(
+    source: SourceAttributes, storage_class: str | None, attributes: CopyAttributes = AS_SOURCES
+) -> dict[str, str]:
+    """Return the headers that make the new upload what the source is, but for what the job sets anew.
+
+    ``source`` has HEAD and tags. Whatever HEAD shows is kept but the lock, which only some buckets take.
 
     Raises:
         RefusedError: code ``MetadataNotShown``; a copy would lose metadata.
     """
-    headers = {name: head.headers[name] for name in KEPT_HEADERS if name in head.headers}
-    headers |= {f"x-amz-meta-{name}": value for name, value in head.metadata.items()}
-    _require_all_shown(head, headers)
+    head = source.head
+    if head is None or source.tags is None:
+        raise InconsistentError("A source that is copied in parts was not read.", code="SourceNotRead")
+    metadata, content = wanted_metadata(attributes, head)
+    headers = content | metadata_headers(metadata)
+    if attributes.metadata_directive is not MetadataDirective.REPLACE:
+        require_all_shown(head, headers, "a copy in parts")
+    if REDIRECT in head.headers:
+        headers[REDIRECT] = head.headers[REDIRECT]
     wanted_class = storage_class or head.storage_class
     if wanted_class != "STANDARD":
         headers["x-amz-storage-class"] = wanted_class
-    if head.headers.get(_ENCRYPTION, "").startswith("aws:kms"):
+    if head.headers.get(ENCRYPTION, "").startswith("aws:kms") and attributes.encryption is None:
         headers |= {name: head.headers[name] for name in _KMS_HEADERS if name in head.headers}
-    headers |= _checksum_headers(head.checksums, head.checksum_type)
-    tagging = urlencode(tags)
-    if tags and len(tags) <= _MAX_TAGS_ON_CREATE and len(tagging) <= _TAG_HEADER_BYTES:
-        headers["x-amz-tagging"] = tagging
-    return headers
+    headers |= attribute_headers(attributes, source)
+    headers |= _checksum_headers(head.checksums, head.checksum_type, attributes.checksum_algorithm)
+    return headers | tag_headers(source.tags)
 
 
-def _require_all_shown(head: ObjectHead, headers: Mapping[str, str]) -> None:
-    """Refuse an object of which HEAD tells less than it has, or in bytes that would not be sent as they came."""
-    if head.missing_metadata:
-        what = f"{head.missing_metadata} entries of its metadata cannot be shown as headers"
-    elif any(not _is_text(value) for value in headers.values()):
-        what = "its metadata is not UTF-8"
-    else:
-        return
-    raise RefusedError(
-        f"A copy in parts would lose metadata: {what}.",
-        code="MetadataNotShown",
-        way_out="Raise --multipart-threshold above its size (up to 5 GiB): one request copies all metadata.",
-    )
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _checksum_headers(checksums: Mapping[str, str], checksum_type: str | None) -> dict[str, str]:
+def _checksum_headers(
+    checksums: Mapping[str, str], checksum_type: str | None, algorithm_wanted: str | None
+) -> dict[str, str]:
     """Ask for the source's checksum algorithm and type where an upload can have them, so that they can be compared.
 
     An upload has no SHA of the whole object; it gets a CRC64NVME of it, which a later copy can keep.
     """
+    if algorithm_wanted is not None:
+        return {CHECKSUM_HEADERS[0]: algorithm_wanted}
     if not checksums:
         return {}
     algorithm = next(iter(checksums))

@@ -6,6 +6,7 @@ a store that is not AWS is taken for one that keeps no promise beyond the plain 
 
 from __future__ import annotations
 
+from s3batch.model.attributes import CopyAttributes, Keep
 from s3batch.model.job import JobSpec, Operation
 
 _NO_CONDITIONS = (
@@ -21,11 +22,31 @@ _NO_CONDITIONS_ON_COPIES = (
 
 def store_warnings(spec: JobSpec, *, is_aws: bool) -> list[str]:
     """Return what a user should know about this store before the job runs."""
+    if spec.operation is Operation.COPY:
+        attributes = spec.copy.attributes
+        return [*_unkept(attributes), *([] if is_aws else [_NO_CONDITIONS_ON_COPIES, *_unprobed_tags(attributes)])]
     if is_aws or spec.operation is Operation.VERIFY:
         return []
-    if spec.operation is Operation.COPY:
-        return [_NO_CONDITIONS_ON_COPIES]
     found = [_NO_CONDITIONS]
     if spec.delete.trust_listings:
         found.append("--trust-listings: what this store lists is taken for what is there; a late listing is not found.")
     return found
+
+
+def _unprobed_tags(attributes: CopyAttributes) -> list[str]:
+    """Say that a store may forget tags, unless they are put explicitly (Ceph RGW 16.2 does, seen)."""
+    are_put = Keep.TAGS in attributes.keep or attributes.tags is not None
+    text = "Whether copies on this store keep their tags was not probed; --keep tags reads and puts them."
+    return [] if are_put else [text]
+
+
+def _unkept(attributes: CopyAttributes) -> list[str]:
+    """Say what a copy does not have of its source by S3's own rules, so that nothing is lost in silence."""
+    is_given = {
+        "grants (ACL)": Keep.ACL in attributes.keep or attributes.acl or attributes.grants,
+        "encryption other than the target bucket's": Keep.ENCRYPTION in attributes.keep or attributes.encryption,
+        "object lock": Keep.LOCK in attributes.keep or attributes.lock_mode or attributes.legal_hold is not None,
+        "website redirect": Keep.REDIRECT in attributes.keep or attributes.redirect,
+    }
+    unkept = [name for name, is_there in is_given.items() if not is_there]
+    return [f"Not kept by these copies: {', '.join(unkept)}. --keep keeps them."] if unkept else []

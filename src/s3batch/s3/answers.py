@@ -78,6 +78,24 @@ class VersionsPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """One grant of an object's access control list."""
+
+    permission: str
+    """``FULL_CONTROL``, ``READ``, ``READ_ACP`` or ``WRITE_ACP``."""
+    grantee: tuple[str, str]
+    """Kind (``id``, ``uri``, ``emailAddress``) and name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectAcl:
+    """An object's access control list."""
+
+    owner_id: str
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PutResult:
     """What a write of a whole object answered."""
 

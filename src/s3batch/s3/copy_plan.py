@@ -68,7 +68,7 @@ class CopyPlan:
         sender.require_method("PUT")
         self._sender = sender
         self._target_bucket = target_bucket
-        self._headers = dict(headers)
+        self._headers = {**headers, **sender.headers}
         self._source_prefix = _source_prefix(source_bucket)
         self._timeout_ms = round(timeout_s * 1000)
         self._want_headers = want_headers

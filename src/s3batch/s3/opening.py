@@ -49,6 +49,7 @@ async def open_sender(connection: Connection, *, clock: Callable[[], float], met
         credentials=credentials,
         clock=clock,
         methods=methods,
+        headers={"x-amz-request-payer": "requester"} if connection.requester_pays else {},
     )
 
 

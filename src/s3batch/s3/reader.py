@@ -14,8 +14,10 @@ from typing import Self
 
 from s3batch.config import Connection
 from s3batch.model.errors import RefusedError
+from s3batch.s3.acl import parse_acl
 from s3batch.s3.answers import (
     ListPage,
+    ObjectAcl,
     ObjectAttributes,
     ObjectHead,
     PartsPage,
@@ -258,6 +260,11 @@ class S3Reader:
         query = [("tagging", ""), *_version_query(version_id)]
         call = self._call("GetObjectTagging", "GET", bucket, key, query=query)
         return await self._sender.send(call, lambda response: parse_tagging(response.body))
+
+    async def get_object_acl(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectAcl:
+        """Return the grants of an object."""
+        call = self._call("GetObjectAcl", "GET", bucket, key, query=[("acl", ""), *_version_query(version_id)])
+        return await self._sender.send(call, lambda response: parse_acl(response.body))
 
     async def get_object_attributes(
         self,

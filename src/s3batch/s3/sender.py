@@ -133,9 +133,11 @@ class Sender:
         credentials: CredentialSource,
         clock: Callable[[], float],
         methods: frozenset[str] | None,
+        headers: Mapping[str, str] | None = None,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
-        """Take the parts; ``methods`` are the only ones that may be sent (``None``: all)."""
+        """Take the parts; ``methods`` are the only ones that may be sent (``None``: all), ``headers`` go with each."""
+        self.headers = dict(headers or {})
         self.random_unit = random_unit
         self.transport = transport
         self.throttle = throttle
@@ -279,7 +281,7 @@ class Sender:
             address.host,
             path,
             query,
-            call.headers,
+            {**call.headers, **self.headers},
             payload_sha256=sha256(call.body).hexdigest() if call.body else EMPTY_SHA256,
             credentials=credentials,
             now_s=self.now_s(),

@@ -31,6 +31,7 @@ from s3batch.s3.answers import (
     PutResult,
     Unknown,
 )
+from s3batch.s3.attribute_calls import AttributeCalls
 from s3batch.s3.copy_plan import CopyPlan, copy_source
 from s3batch.s3.errors import (
     NO_SUCH_KEY,
@@ -38,14 +39,14 @@ from s3batch.s3.errors import (
     PRECONDITION_FAILED,
     S3RefusedError,
 )
-from s3batch.s3.multipart import COPY_TIMEOUT_S, MultipartCalls, md5, put_result
+from s3batch.s3.multipart import COPY_TIMEOUT_S, md5, put_result
 from s3batch.s3.object_headers import conditions
 from s3batch.s3.sender import Repeat, require_key
 from s3batch.s3.transport import RawResponse
 from s3batch.s3.xml_answers import (
     parse_delete_batch,
 )
-from s3batch.s3.xml_bodies import delete_body, tagging_body
+from s3batch.s3.xml_bodies import delete_body
 
 MAX_DELETE_KEYS = 1000
 """Keys of one DeleteObjects (API reference, read 2026-11); some stores take more and do as they like with them."""
@@ -56,7 +57,7 @@ DELETE_PATIENCE = 5.0
 _MALFORMED_XML = "MalformedXML"
 
 
-class S3Client(MultipartCalls):
+class S3Client(AttributeCalls):
     """One store's calls, reading and writing."""
 
     @property
@@ -216,16 +217,6 @@ class S3Client(MultipartCalls):
             batch = await self._delete_batch(bucket, keys, version_ids, None)
             self._sender.learned.conditional_delete_supported = False
         return batch
-
-    async def put_object_tagging(
-        self, bucket: str, key: str, tags: Sequence[tuple[str, str]], *, version_id: str | None = None
-    ) -> None:
-        """Replace an object's tags."""
-        body = tagging_body(tags)
-        query = [("tagging", "")] if version_id is None else [("tagging", ""), ("versionId", version_id)]
-        headers = {"content-md5": md5(body)}
-        call = self._write("PutObjectTagging", "PUT", bucket, key, query=query, headers=headers, body=body)
-        await self._sender.send(call, lambda _: None)
 
     def copy_plan(
         self,

@@ -1,4 +1,4 @@
-"""The XML bodies that requests carry: DeleteObjects, CompleteMultipartUpload, tags.
+"""The XML bodies that requests carry: DeleteObjects, CompleteMultipartUpload, tags, locks.
 
 In: decoded keys, ETags without quotes. Out: UTF-8 bytes. Which keys may go into such a body at all is told by
 ``xml_tree.xml_can_carry``; a key that cannot is refused here rather than sent as another key.
@@ -76,6 +76,17 @@ def tagging_body(tags: Iterable[tuple[str, str]]) -> bytes:
     """Return the body of PutObjectTagging."""
     text = "".join(f"<Tag><Key>{escape(name)}</Key><Value>{escape(value)}</Value></Tag>" for name, value in tags)
     return f"{_DECLARATION}<Tagging {_NAMESPACE}><TagSet>{text}</TagSet></Tagging>".encode()
+
+
+def retention_body(mode: str, retain_until: str) -> bytes:
+    """Return the body of PutObjectRetention."""
+    text = f"<Mode>{escape(mode)}</Mode><RetainUntilDate>{escape(retain_until)}</RetainUntilDate>"
+    return f"{_DECLARATION}<Retention {_NAMESPACE}>{text}</Retention>".encode()
+
+
+def legal_hold_body(*, is_on: bool) -> bytes:
+    """Return the body of PutObjectLegalHold."""
+    return f"{_DECLARATION}<LegalHold {_NAMESPACE}><Status>{'ON' if is_on else 'OFF'}</Status></LegalHold>".encode()
 
 
 def _refuse_first(keys: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from s3batch.execute.chunk import attempt_error
 from s3batch.model.errors import InconsistentError, RefusedError, UnavailableError
+from s3batch.operations.copy_headers import SourceAttributes
 from s3batch.operations.outage import MAX_ROWS_LEFT, Outage, may_be_the_object, may_pass
 from s3batch.operations.own_copies import EarlierCompletion, find_completion, is_faithful
 from s3batch.operations.upload_headers import upload_headers
@@ -22,14 +23,19 @@ KMS = {
 }
 
 
+def read(head: ObjectHead, *tags: tuple[str, str]) -> SourceAttributes:
+    """Return what was read of a source."""
+    return SourceAttributes(head=head, tags=tags)
+
+
 # ------------------------------------------------------------------------------------------------ headers of an upload
 
 
 def test_an_upload_keeps_the_key_that_its_source_is_encrypted_with() -> None:
     """S3 keeps nothing by itself; the bucket's default key is another one. AES256 is everybody's default."""
-    assert upload_headers(replace(HEAD, headers=KMS), (), None) == KMS | {"x-amz-meta-m": "1"}
+    assert upload_headers(read(replace(HEAD, headers=KMS)), None) == KMS | {"x-amz-meta-m": "1"}
     own = {"x-amz-server-side-encryption": "AES256"}
-    assert upload_headers(replace(HEAD, headers=own), (), None) == {"x-amz-meta-m": "1"}
+    assert upload_headers(read(replace(HEAD, headers=own)), None) == {"x-amz-meta-m": "1"}
 
 
 @pytest.mark.parametrize(
@@ -47,25 +53,25 @@ def test_an_upload_gets_a_checksum_that_uploads_can_have(
     checksums: Mapping[str, str], kind: str | None, expected: tuple[str | None, str | None]
 ) -> None:
     """There is no SHA of a whole object that came in parts; asking for one is refused."""
-    headers = upload_headers(replace(HEAD, checksums=checksums, checksum_type=kind), (), None)
+    headers = upload_headers(read(replace(HEAD, checksums=checksums, checksum_type=kind)), None)
     assert (headers.get("x-amz-checksum-algorithm"), headers.get("x-amz-checksum-type")) == expected
 
 
 def test_an_object_whose_metadata_cannot_be_read_whole_is_refused() -> None:
     """Neither what HEAD leaves out nor bytes that would be sent otherwise than they came may be lost in silence."""
     with pytest.raises(RefusedError, match="2 entries"):
-        upload_headers(replace(HEAD, missing_metadata=2), (), None)
+        upload_headers(read(replace(HEAD, missing_metadata=2)), None)
     came = header_dict([b"x-amz-meta-m: caf\xe9\r\n"])
     with pytest.raises(RefusedError, match="not UTF-8"):
-        upload_headers(replace(HEAD, metadata={"m": came["x-amz-meta-m"]}), (), None)
+        upload_headers(read(replace(HEAD, metadata={"m": came["x-amz-meta-m"]})), None)
     kept = header_dict(["x-amz-meta-m: café\r\n".encode()])
-    assert upload_headers(replace(HEAD, metadata={"m": kept["x-amz-meta-m"]}), (), None)["x-amz-meta-m"] == "café"
+    assert upload_headers(read(replace(HEAD, metadata={"m": kept["x-amz-meta-m"]})), None)["x-amz-meta-m"] == "café"
 
 
 def test_tags_that_do_not_fit_into_the_header_are_not_cut() -> None:
     """They are put afterwards, whole."""
-    assert upload_headers(HEAD, [("a", "+ ")], None)["x-amz-tagging"] == "a=%2B+"
-    assert "x-amz-tagging" not in upload_headers(HEAD, [(f"k{n}", "v" * 250) for n in range(10)], None)
+    assert upload_headers(read(HEAD, ("a", "+ ")), None)["x-amz-tagging"] == "a=%2B+"
+    assert "x-amz-tagging" not in upload_headers(read(HEAD, *[(f"k{n}", "v" * 250) for n in range(10)]), None)
 
 
 # -------------------------------------------------------------------------------------------------------- own copies

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from s3batch.model.job import DeleteOptions, JobSpec, KeyMapping, ManifestSource, Operation
+from s3batch.model.attributes import CopyAttributes, Keep
+from s3batch.model.job import CopyOptions, DeleteOptions, JobSpec, KeyMapping, ManifestSource, Operation
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.warnings import store_warnings
 
@@ -13,6 +14,7 @@ DELETE = JobSpec(
     source=ManifestSource(job_id="verify"),
     mapping=KeyMapping(target_bucket="t", strip_prefix="", add_prefix="x/"),
 )
+COPY = replace(DELETE, operation=Operation.COPY)
 TRUSTING = replace(DELETE, delete=DeleteOptions(trust_listings=True))
 
 
@@ -57,6 +59,20 @@ def test_the_plan_counts_the_heads_that_distrust_costs() -> None:
 
 def test_the_plan_of_a_copy_says_that_a_target_may_be_overwritten_in_a_race() -> None:
     """Also where the store ignores conditions on copies, nobody learns of it from a loss (safety.md rule 6)."""
-    (warning,) = store_warnings(replace(DELETE, operation=Operation.COPY), is_aws=False)
+    _, warning, _ = store_warnings(COPY, is_aws=False)
     assert "not probed" in warning
-    assert store_warnings(replace(DELETE, operation=Operation.COPY), is_aws=True) == []
+    assert not any("not probed" in each for each in store_warnings(COPY, is_aws=True))
+
+
+def test_the_plan_of_a_copy_names_what_copies_do_not_have_of_their_sources() -> None:
+    """By S3's own rules, and by what nobody has tried; what was asked for is not named."""
+    (unkept,) = store_warnings(COPY, is_aws=True)
+    assert all(each in unkept for each in ("grants (ACL)", "encryption", "object lock", "website redirect", "--keep"))
+    assert store_warnings(COPY, is_aws=False)[2].endswith("--keep tags reads and puts them.")
+    everything = replace(COPY, copy=CopyOptions(attributes=CopyAttributes(keep=frozenset(Keep))))
+    assert store_warnings(everything, is_aws=True) == []
+    assert len(store_warnings(everything, is_aws=False)) == 1
+    anew = CopyAttributes(acl="private", legal_hold=False, tags={}, redirect="/x")
+    assert store_warnings(replace(COPY, copy=CopyOptions(attributes=anew)), is_aws=True) == [
+        "Not kept by these copies: encryption other than the target bucket's. --keep keeps them."
+    ]

@@ -672,3 +672,26 @@ def test_what_one_guarded_client_learns_all_know() -> None:
     absent = answer(404)
     with scripted(error(501, "NotImplemented"), absent, COPIED) as server:
         assert ask(server, work) is False
+
+
+# ------------------------------------------------------------------------------------------------------ requester pays
+
+
+def test_who_pays_is_said_and_signed_in_every_request() -> None:
+    """A bucket of somebody else's refuses what does not say so; plain copies on the hot path say it too."""
+
+    async def run(server: RawServer) -> None:
+        connection = Connection(endpoint_url=server.url, region="us-east-1", requester_pays=True)
+        async with await S3Client.open(connection) as client:
+            await client.head_object("b", "k")
+            await client.copy_object("b", "k", "b", "t", source_if_match=ETAG)
+            future = asyncio.get_running_loop().create_future()
+            client.copy_plan("b", "b").start("k", "t", ETAG, lambda waiting, *_: waiting.set_result(None), future)
+            await future
+
+    with scripted(HEAD, COPIED, COPIED) as server:
+        asyncio.run(run(server))
+    for request in server.requests:
+        assert "x-amz-request-payer: requester" in request.header_lines
+        (authorization,) = (line for line in request.header_lines if line.startswith("authorization"))
+        assert ";x-amz-request-payer" in authorization

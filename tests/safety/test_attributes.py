@@ -1,0 +1,92 @@
+"""A move of objects that have more than bytes: what a store loses keeps its source (safety.md rules 8 and 13)."""
+
+import json
+from collections.abc import Callable
+
+from tests.contract.test_copy_in_parts import FIRST, LAST, put_in_parts
+from tests.safety.bucket import Bucket, counts, numbered
+from tests.servers.server import Server
+
+BucketOn = Callable[[Server], Bucket]
+COUNT = 12
+
+
+def test_what_the_store_loses_keeps_its_source(ceph_rgw: Server, bucket_on: BucketOn) -> None:
+    """Ceph 16.2 without keys takes a copy that asks for encryption, and does not encrypt it: nothing is deleted."""
+    bucket = bucket_on(ceph_rgw)
+    keys = numbered("a/", range(COUNT))
+    bucket.put(*keys)
+    copy, verify, delete = bucket.move("a/", "b/", "--sse", "AES256", "--yes", code=3)
+    assert counts(copy) == (COUNT, 0, COUNT, 0)
+    assert copy["counts"]["by_code"] == {"AttributesLost": COUNT}
+    assert verify["counts"]["by_code"] == {"NotProven": COUNT}
+    assert counts(delete) == (COUNT, 0, 0, COUNT)
+    assert bucket.keys("a/") == sorted(keys)
+
+
+def test_a_copy_in_parts_whose_tags_could_not_be_put_keeps_its_source(ministack: Server, bucket_on: BucketOn) -> None:
+    """The bytes are there and proven equal; its tags are not, and the store said so."""
+    bucket = bucket_on(ministack)
+    put_in_parts(ministack, bucket.name, "a/k", [FIRST, LAST])
+    tags = {"TagSet": [{"Key": "of", "Value": "a"}]}
+    bucket.client.put_object_tagging(Bucket=bucket.name, Key="a/k", Tagging=tags)
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectTagging"}
+    policy = {"Version": "2012-10-17", "Statement": [{**deny, "Resource": f"arn:aws:s3:::{bucket.name}/*"}]}
+    bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+    copy, verify, delete = bucket.move("a/", "b/", "--multipart-threshold", "5MiB", "--yes", code=3)
+    assert copy["counts"]["by_code"] == {"AccessDenied": 1}
+    assert verify["counts"]["by_code"] == {"NotProven": 1}
+    assert counts(delete) == (1, 0, 0, 1)
+    bucket.client.delete_bucket_policy(Bucket=bucket.name)
+    assert bucket.keys() == ["a/k", "b/k"]
+
+
+def test_a_retry_of_what_was_lost_does_not_call_it_done(ceph_rgw: Server, bucket_on: BucketOn) -> None:
+    """The copy is there with equal bytes; a retry skips what is the same, and this is not."""
+    bucket = bucket_on(ceph_rgw)
+    bucket.put(*numbered("a/", range(3)))
+    lost = bucket.run("copy", bucket.url("a/"), bucket.url("b/"), "--sse", "AES256", "--json", code=1).document
+    again = bucket.run("jobs", "retry", lost["job_id"], "--json", code=1).document
+    assert again["counts"]["by_code"] == {"TargetExists": 3}
+
+
+def test_tags_that_the_store_forgets_are_kept_by_putting_them(ceph_rgw: Server, bucket_on: BucketOn) -> None:
+    """And without --keep tags the plan says that nobody knows."""
+    bucket = bucket_on(ceph_rgw)
+    keys = numbered("a/", range(COUNT))
+    bucket.put(*keys)
+    for key in keys:
+        tags = {"TagSet": [{"Key": "of", "Value": key}]}
+        bucket.client.put_object_tagging(Bucket=bucket.name, Key=key, Tagging=tags)
+    planned = bucket.run("copy", bucket.url("a/"), bucket.url("c/"), "--dry-run", "--json").document
+    assert any("--keep tags" in warning for warning in planned["plan"]["warnings"])
+    bucket.move("a/", "b/", "--keep", "tags", "--yes")
+    for key in keys:
+        found = bucket.client.get_object_tagging(Bucket=bucket.name, Key="b" + key[1:])["TagSet"]
+        assert found == [{"Key": "of", "Value": key}]
+    assert bucket.keys("a/") == []
+
+
+def test_every_option_reaches_the_copies(ministack: Server, bucket_on: BucketOn) -> None:
+    """From the command line through ledger and worker to the store."""
+    bucket = bucket_on(ministack)
+    bucket.client.put_object(Bucket=bucket.name, Key="a/k", Body=b"x", Metadata={"mission": "soho"}, CacheControl="no")
+    options = ["--keep", "redirect", "--metadata-directive", "merge", "--metadata", "level=2", "--content-type", "a/b"]
+    options += ["--tag", "project=x=y", "--storage-class", "STANDARD_IA", "--sse", "AES256"]
+    bucket.run("copy", bucket.url("a/"), bucket.url("b/"), *options)
+    head = bucket.client.head_object(Bucket=bucket.name, Key="b/k")
+    assert head["Metadata"] == {"mission": "soho", "level": "2"}
+    assert (head["CacheControl"], head["ContentType"], head["StorageClass"]) == ("no", "a/b", "STANDARD_IA")
+    assert head["ServerSideEncryption"] == "AES256"
+    tags = bucket.client.get_object_tagging(Bucket=bucket.name, Key="b/k")["TagSet"]
+    assert tags == [{"Key": "project", "Value": "x=y"}]
+
+
+def test_attributes_that_exclude_each_other_are_refused_before_anything(ministack: Server, bucket_on: BucketOn) -> None:
+    """With an exit code of usage, and what to write instead."""
+    bucket = bucket_on(ministack)
+    bucket.put("a/k")
+    ended = bucket.run("copy", bucket.url("a/"), bucket.url("b/"), "--metadata", "a=1", "--json", code=2)
+    assert ended.document["error"]["code"] == "InvalidAttributes"
+    assert "merge" in ended.document["error"]["way_out"]
+    assert bucket.keys("b/") == []
