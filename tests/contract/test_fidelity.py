@@ -85,6 +85,13 @@ def put_grant(client: Any, bucket: str, key: str) -> None:  # noqa: ANN401
     client.put_object_acl(Bucket=bucket, Key=key, ACL="public-read")
 
 
+def make_bucket(client: Any, bucket: str, *, is_locked: bool) -> None:  # noqa: ANN401
+    """Make a bucket that takes ACLs, and locks if asked."""
+    settings = {"ObjectLockEnabledForBucket": True} if is_locked else {}
+    client.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter", **settings)
+    client.delete_public_access_block(Bucket=bucket)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
     """One attribute: how a source gets it, what keeps it, how it is read."""
@@ -140,7 +147,7 @@ def test_a_copy_has_what_its_source_has_or_is_reported(  # noqa: PLR0917 - pytes
     if reason := CANNOT_HOLD.get((s3_server.name, attribute.name)):
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     client = s3_server.boto3_client()
-    _make_bucket(client, bucket_name, is_locked=attribute.name == "lock")
+    make_bucket(client, bucket_name, is_locked=attribute.name == "lock")
     key = SOURCE + KINDS[kind]
     if kind == "multipart":
         put_in_parts(s3_server, bucket_name, key, [FIRST, LAST], **attribute.settings)
@@ -207,7 +214,7 @@ def test_a_copy_has_what_the_job_gives_it(
     """In place of what the source has, and nothing else of it changes; a store that cannot is told of."""
     attributes, read, expected = ANEW[name]
     client = s3_server.boto3_client()
-    _make_bucket(client, bucket_name, is_locked=name == "lock")
+    make_bucket(client, bucket_name, is_locked=name == "lock")
     key = SOURCE + KINDS[kind]
     settings = {"Metadata": {"mission": "soho"}, "CacheControl": "max-age=7"}
     if kind == "multipart":
@@ -234,7 +241,7 @@ def test_a_copy_has_what_the_job_gives_it(
 def test_grants_can_be_given(s3_server: Server, bucket_name: str) -> None:
     """By a canned list, or one by one."""
     client = s3_server.boto3_client()
-    _make_bucket(client, bucket_name, is_locked=False)
+    make_bucket(client, bucket_name, is_locked=False)
     client.put_object(Bucket=bucket_name, Key=SOURCE + "k", Body=b"bytes")
     for attributes in (CopyAttributes(acl="public-read"), CopyAttributes(grants={"read": (f"uri={EVERYBODY}",)})):
         (outcome,) = run(s3_server, operation(bucket_name, attributes=attributes), pin(s3_server, bucket_name, SOURCE))
@@ -248,7 +255,7 @@ def test_an_attempt_that_ended_between_copy_and_attributes_is_finished_by_the_ne
 ) -> None:
     """The copy is there with equal bytes; without its attributes it does not count as done."""
     client = ministack.boto3_client()
-    _make_bucket(client, bucket_name, is_locked=False)
+    make_bucket(client, bucket_name, is_locked=False)
     client.put_object(Bucket=bucket_name, Key=SOURCE + "k", Body=b"bytes")
     put_tags(client, bucket_name, SOURCE + "k")
     work = pin(ministack, bucket_name, SOURCE)
@@ -269,7 +276,7 @@ def test_an_equal_object_without_the_attributes_is_not_the_same(
 ) -> None:
     """A retry skips what is the same; a copy that failed for its attributes is not, or they would be lost."""
     client = ministack.boto3_client()
-    _make_bucket(client, bucket_name, is_locked=False)
+    make_bucket(client, bucket_name, is_locked=False)
     for key in (SOURCE + "k", TARGET + "k"):
         if kind == "multipart":
             put_in_parts(ministack, bucket_name, key, [FIRST, LAST])
@@ -292,7 +299,7 @@ def test_metadata_that_is_not_ascii_is_kept(
     if s3_server.name == "moto":
         request.applymarker(pytest.mark.xfail(reason="moto reads headers as Latin-1", strict=True))
     client = s3_server.boto3_client()
-    _make_bucket(client, bucket_name, is_locked=False)
+    make_bucket(client, bucket_name, is_locked=False)
 
     async def put() -> None:
         async with await S3Client.open(s3_server.connection()) as store:
@@ -308,9 +315,3 @@ def test_metadata_that_is_not_ascii_is_kept(
         ]
         assert both[0] == both[1]
         client.delete_object(Bucket=bucket_name, Key=TARGET + "k")
-
-
-def _make_bucket(client: Any, bucket: str, *, is_locked: bool) -> None:  # noqa: ANN401
-    settings = {"ObjectLockEnabledForBucket": True} if is_locked else {}
-    client.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter", **settings)
-    client.delete_public_access_block(Bucket=bucket)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from s3batch.model.attributes import AS_SOURCES, CopyAttributes, Keep
 from s3batch.model.job import JobSpec, Level, Operation
 from s3batch.model.objects import ARCHIVED_CLASSES
 from s3batch.plan.parts import DEFAULT_PART_BYTES
@@ -64,6 +65,8 @@ class PlanFigures:
                     "UploadPartCopy": parts if self.multipart else 0,
                     "Head, Create, Complete, GetTagging": self.multipart * _REQUESTS_AROUND_PARTS,
                     "List": pages,
+                    "Head, Get, Put of attributes": self.entries
+                    * _requests_of_attributes(spec.copy.attributes, is_aws=is_aws),
                 }
             case Operation.VERIFY:
                 heads = 0 if spec.verify.level in (Level.ETAG, Level.RESPONSE) else 2 * self.entries
@@ -87,6 +90,15 @@ class PlanFigures:
         room = _EXAMPLES - len(self.missing_examples)
         keys = cast("list[str]", bad.column("key").to_pylist())
         self.missing_examples += keys[: max(room, 0)]
+
+
+def _requests_of_attributes(attributes: CopyAttributes, *, is_aws: bool) -> int:
+    """Return about how many requests a copy takes beside itself for its attributes: reads, puts, and a look."""
+    if attributes == AS_SOURCES:
+        return 0
+    reads = attributes.reads_sources + (Keep.ACL in attributes.keep) + (Keep.TAGS in attributes.keep)
+    has_tags = Keep.TAGS in attributes.keep or attributes.tags is not None
+    return reads if is_aws else reads + has_tags + 1
 
 
 def _count(mask: Any) -> int:  # noqa: ANN401 - Arrow's array types are generic over what the stubs cannot tell

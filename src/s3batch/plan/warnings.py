@@ -6,7 +6,7 @@ a store that is not AWS is taken for one that keeps no promise beyond the plain 
 
 from __future__ import annotations
 
-from s3batch.model.attributes import CopyAttributes, Keep
+from s3batch.model.attributes import CopyAttributes, Encryption, Keep
 from s3batch.model.job import JobSpec, Operation
 
 _NO_CONDITIONS = (
@@ -24,7 +24,8 @@ def store_warnings(spec: JobSpec, *, is_aws: bool) -> list[str]:
     """Return what a user should know about this store before the job runs."""
     if spec.operation is Operation.COPY:
         attributes = spec.copy.attributes
-        return [*_unkept(attributes), *([] if is_aws else [_NO_CONDITIONS_ON_COPIES, *_unprobed_tags(attributes)])]
+        unprobed = [] if is_aws else [_NO_CONDITIONS_ON_COPIES, *_unprobed_tags(attributes)]
+        return [*_unkept(attributes), *_unequal_etags(attributes), *unprobed]
     if is_aws or spec.operation is Operation.VERIFY:
         return []
     found = [_NO_CONDITIONS]
@@ -38,6 +39,15 @@ def _unprobed_tags(attributes: CopyAttributes) -> list[str]:
     are_put = Keep.TAGS in attributes.keep or attributes.tags is not None
     text = "Whether copies on this store keep their tags was not probed; --keep tags reads and puts them."
     return [] if are_put else [text]
+
+
+def _unequal_etags(attributes: CopyAttributes) -> list[str]:
+    """Say that ETags will not prove these copies (safety.md rule 11)."""
+    if attributes.encryption not in {Encryption.KMS, Encryption.DSSE}:
+        return []
+    return [
+        "Encryption by KMS gives copies ETags of their own: verify needs checksums on both sides, or --level bytes."
+    ]
 
 
 def _unkept(attributes: CopyAttributes) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from s3batch.model.attributes import CopyAttributes, Keep
+from s3batch.model.attributes import CopyAttributes, Encryption, Keep
 from s3batch.model.job import CopyOptions, DeleteOptions, JobSpec, KeyMapping, ManifestSource, Operation
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.warnings import store_warnings
@@ -62,6 +62,27 @@ def test_the_plan_of_a_copy_says_that_a_target_may_be_overwritten_in_a_race() ->
     _, warning, _ = store_warnings(COPY, is_aws=False)
     assert "not probed" in warning
     assert not any("not probed" in each for each in store_warnings(COPY, is_aws=True))
+
+
+def test_the_plan_says_that_etags_will_not_prove_copies_that_kms_encrypts() -> None:
+    """Before they are made, not when verify is undecided about all of them."""
+    encrypted = CopyAttributes(encryption=Encryption.KMS)
+    warnings = store_warnings(replace(COPY, copy=CopyOptions(attributes=encrypted)), is_aws=True)
+    assert any("--level bytes" in each for each in warnings)
+
+
+def test_the_plan_counts_what_attributes_cost() -> None:
+    """On AWS what is the same for all copies is free; a read of each source is not."""
+    figures = PlanFigures(multipart_threshold=2**30, entries=1_000)
+    for attributes, on_aws, elsewhere in (
+        (CopyAttributes(), 0, 0),
+        (CopyAttributes(tags={"a": "b"}, acl="private"), 0, 2_000),
+        (CopyAttributes(keep=frozenset({Keep.LOCK})), 1_000, 2_000),
+        (CopyAttributes(keep=frozenset(Keep)), 3_000, 5_000),
+    ):
+        spec = replace(COPY, copy=CopyOptions(attributes=attributes))
+        for is_aws, expected in ((True, on_aws), (False, elsewhere)):
+            assert figures.requests(spec, is_aws=is_aws).get("Head, Get, Put of attributes", 0) == expected
 
 
 def test_the_plan_of_a_copy_names_what_copies_do_not_have_of_their_sources() -> None:
