@@ -147,6 +147,9 @@ class Copying:
     storage_class: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Of the copies; by default each object's own.")
     ] = None
+    ignore_lifecycle: Annotated[
+        bool, typer.Option("--ignore-lifecycle", help="Copy also where a lifecycle rule of the target deletes copies.")
+    ] = False
     multipart_threshold: Annotated[int, setting_option("multipart-threshold")] = DEFAULT_MULTIPART_THRESHOLD
     part_size: Annotated[int | None, setting_option("part-size")] = None
 

@@ -117,6 +117,7 @@ def copy_options(options: Copying, attributes: Attributes) -> CopyOptions:
     """
     return CopyOptions(
         attributes=copy_attributes(attributes),
+        ignore_lifecycle=options.ignore_lifecycle,
         if_target_exists=options.if_target_exists,
         multipart_threshold=options.multipart_threshold,
         part_size=options.part_size,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -30,6 +30,7 @@ from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation, Plan
 from s3batch.model.objects import MAX_COPY_BYTES, S3Object
 from s3batch.plan.collisions import KeySpan, check_collisions
 from s3batch.plan.figures import PlanFigures
+from s3batch.plan.lifecycle import lifecycle_warnings, unread_warning
 from s3batch.plan.mapping import check_mapping
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
@@ -84,6 +85,9 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         )
         if will_delete:
             await _check_buckets(spec, manifest)
+        if spec.operation is Operation.COPY and spec.mapping is not None:
+            found = await _lifecycle_warnings(spec, spec.mapping)
+            plan = replace(plan, warnings=(*plan.warnings, *found))
         return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
 
 
@@ -231,6 +235,17 @@ async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
     """Refuse what the source bucket makes unsafe: deletes where versioning is suspended."""
     for span in _spans(manifest.chunks):
         await _deletable_versioning(spec.connection, span.bucket)
+
+
+async def _lifecycle_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...]:
+    """Return what the target bucket will do to the copies, or that nobody may ask."""
+    bucket = mapping.target_bucket
+    try:
+        async with await S3Reader.open(spec.connection) as reader:
+            rules = await reader.get_bucket_lifecycle(bucket)
+    except S3RefusedError as error:
+        return (unread_warning(bucket, error.code),)
+    return lifecycle_warnings(rules, bucket=bucket, prefix=mapping.add_prefix, ignore_expiry=spec.copy.ignore_lifecycle)
 
 
 def _plan(

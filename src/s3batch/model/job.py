@@ -109,6 +109,8 @@ class CopyOptions:
     storage_class: str | None = None
     """``None`` keeps each object's own class."""
     attributes: CopyAttributes = AS_SOURCES
+    ignore_lifecycle: bool = False
+    """Copy although a lifecycle rule of the target bucket deletes copies (safety.md rule 24)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,15 @@ from s3batch.s3.answers import (
     UploadsPage,
     VersionsPage,
 )
-from s3batch.s3.errors import NO_SUCH_KEY, NO_SUCH_UPLOAD, NOT_IMPLEMENTED, S3RefusedError, TransportError
+from s3batch.s3.errors import (
+    INVALID_ANSWER,
+    NO_SUCH_KEY,
+    NO_SUCH_UPLOAD,
+    NOT_IMPLEMENTED,
+    S3RefusedError,
+    TransportError,
+)
+from s3batch.s3.lifecycle import LifecycleRule, parse_lifecycle
 from s3batch.s3.object_headers import conditions, object_head
 from s3batch.s3.opening import open_sender
 from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, classify_transport
@@ -50,6 +58,9 @@ MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
 MAX_ATTRIBUTES_BYTES = 1024 * 1024
 """1,000 parts with three checksums each have about 300 KB."""
+
+NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
+"""A bucket without lifecycle rules."""
 
 _ATTRIBUTES = "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"
 
@@ -306,6 +317,20 @@ class S3Reader:
         call = self._call("GetBucketVersioning", "GET", bucket, query=[("versioning", "")])
         return await self._sender.send(call, lambda response: parse_versioning(response.body))
 
+    async def get_bucket_lifecycle(self, bucket: str) -> tuple[LifecycleRule, ...]:
+        """Return the bucket's lifecycle rules; none where there is no configuration.
+
+        Raises:
+            S3RefusedError: they may not be read, or the store does not know the call (``InvalidAnswer``).
+        """
+        call = self._call("GetBucketLifecycleConfiguration", "GET", bucket, query=[("lifecycle", "")])
+        try:
+            return await self._sender.send(call, lambda response: _lifecycle(response, bucket))
+        except S3RefusedError as error:
+            if error.code == NO_LIFECYCLE:
+                return ()
+            raise
+
     async def head_bucket(self, bucket: str) -> str:
         """Return the bucket's region; the configured one where the store does not tell.
 
@@ -385,6 +410,16 @@ class S3Reader:
             headers=headers or {},
             timeout_s=self._read_timeout_s,
         )
+
+
+def _lifecycle(response: RawResponse, bucket: str) -> tuple[LifecycleRule, ...]:
+    """Return the rules; a store that answers with something else does not know the call, whatever its status says."""
+    try:
+        return parse_lifecycle(response.body)
+    except XmlError as error:
+        raise S3RefusedError(
+            f"GetBucketLifecycleConfiguration s3://{bucket}/: {error}.", code=INVALID_ANSWER, status=response.status
+        ) from error
 
 
 def _attributes(response: RawResponse) -> ObjectAttributes | None:
