@@ -287,6 +287,7 @@ def test_an_equal_object_without_the_attributes_is_not_the_same(
     copying = operation(bucket_name, attributes=attributes, if_target_exists=IfTargetExists.SKIP_IF_SAME)
     (outcome,) = run(ministack, copying, pin(ministack, bucket_name, SOURCE), prepare=with_journal(tmp_path, epoch=1))
     assert (outcome["status"], outcome["code"]) == ("failed", "TargetExists")
+    assert "without the attributes" in outcome["message"]
     put_tags(client, bucket_name, TARGET + "k")
     (outcome,) = run(ministack, copying, pin(ministack, bucket_name, SOURCE), prepare=with_journal(tmp_path, epoch=2))
     assert (outcome["status"], outcome["code"]) == ("succeeded", "AlreadySame")

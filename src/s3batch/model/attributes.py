@@ -10,6 +10,7 @@ renaming objects", read 2026-11.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -44,6 +45,11 @@ CONTENT_HEADERS = (
     "content-language",
     "expires",
 )
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
+"""What a header's name is made of (RFC 9110, section 5.6.2), in lower case."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Keep(StrEnum):
@@ -160,12 +166,26 @@ def checked(attributes: CopyAttributes) -> CopyAttributes:
     attributes = replace(
         attributes, metadata={name.strip().lower(): value for name, value in attributes.metadata.items()}
     )
+    _check_text(attributes)
     _check_metadata(attributes)
     _check_tags(attributes)
     _check_access(attributes)
     _check_encryption(attributes)
     _check_lock(attributes)
     return attributes
+
+
+def _check_text(attributes: CopyAttributes) -> None:
+    """Refuse what no header can carry before anything is begun."""
+    if name := next((name for name in attributes.metadata if not _TOKEN.fullmatch(name)), None):
+        raise _refused(f"{name!r} is no name of metadata.", "Use letters, digits and -_.!#$%&'*+^`|~ only.")
+    texts = {**attributes.metadata, **attributes.content, "redirect": attributes.redirect or ""}
+    texts |= {
+        "key": attributes.kms_key_id or "",
+        **{f"--grant {name}": "".join(each) for name, each in attributes.grants.items()},
+    }
+    if name := next((name for name, text in texts.items() if _CONTROL.search(text)), None):
+        raise _refused(f"The value of {name} has a line break or another control character.", "Leave it out.")
 
 
 def _check_metadata(attributes: CopyAttributes) -> None:

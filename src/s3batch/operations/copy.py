@@ -172,8 +172,12 @@ class _ChunkCopy:
                 taken.append(position)
 
         async def decide(position: int) -> None:
-            if await self._is_to_be_replaced(rows[position], seen, position):
-                to_copy.append(rows[position])
+            row = rows[position]
+            try:
+                if await self._is_to_be_replaced(row, seen, position):
+                    to_copy.append(row)
+            except S3BatchError as error:
+                await self._settle(row, error, is_ambiguous=False)
 
         await for_each(taken, decide, limit=min(READINGS_AT_ONCE, len(taken)), stop=self.context.stop)
         return sorted(to_copy)
@@ -192,14 +196,10 @@ class _ChunkCopy:
         outcomes, work = self.context.outcomes, self.work
         etag, size = seen.etags[position], seen.sizes[position]
         is_same = etag == work.etags[row] and size == work.sizes[row]
-        if not work.is_first_attempt and self._is_since_start(seen.modified_ms(position)):
-            try:
-                if await self._is_of_earlier_attempt(row, etag, size):
-                    outcomes.succeed(row, etag=etag, size=size, code=Code.ALREADY_COPIED)
-                    return False
-            except S3BatchError as error:
-                await self._settle(row, error, is_ambiguous=False)
-                return False
+        is_perhaps_own = not work.is_first_attempt and self._is_since_start(seen.modified_ms(position))
+        if is_perhaps_own and await self._is_of_earlier_attempt(row, etag, size):
+            outcomes.succeed(row, etag=etag, size=size, code=Code.ALREADY_COPIED)
+            return False
         match self.operation.options.if_target_exists:
             case IfTargetExists.OVERWRITE:
                 self.guards[row] = TargetGuard(if_match=etag)
@@ -260,6 +260,8 @@ class _ChunkCopy:
 
     def _fail_taken(self, row: int, *, etag: str | None, size: int, is_same: bool) -> None:
         what = "an equal object" if is_same else f"another object ({size} bytes, ETag {etag})"
+        if is_same and self.operation.options.if_target_exists is IfTargetExists.SKIP_IF_SAME:
+            what = "an object of equal bytes without the attributes that the copy would have"
         self.context.outcomes.fail(
             row,
             Code.TARGET_EXISTS,
