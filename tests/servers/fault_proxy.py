@@ -41,6 +41,8 @@ class FaultCounts:
 
     asked: Mapping[str, int]
     """Requests that clients sent, by kind."""
+    methods: Mapping[str, int]
+    """The same requests, by HTTP method."""
     delivered: Mapping[str, int]
     """Requests that the server got, by kind."""
     injected: Mapping[str, int]
@@ -96,6 +98,7 @@ class _Proxy:
         self._host, self._port = address.hostname or "127.0.0.1", address.port or 80
         self._faults = FaultSource(plan)
         self._asked: collections.Counter[str] = collections.Counter()
+        self._methods: collections.Counter[str] = collections.Counter()
         self._delivered: collections.Counter[str] = collections.Counter()
         self._injected: collections.Counter[str] = collections.Counter()
         self._repeated_writes = 0
@@ -130,6 +133,7 @@ class _Proxy:
             return True
         request = RequestLine(method=method, target=target, is_copy=message.header(b"x-amz-copy-source") is not None)
         self._asked[request.kind] += 1
+        self._methods[method] += 1
         fault = self._faults.choose(request)
         if fault is Fault.STORM:
             self._storm_until = time.monotonic() + self._faults.plan.storm_s
@@ -211,6 +215,7 @@ class _Proxy:
             self._faults = FaultSource(FaultPlan.from_json(body))
         counts = {
             "asked": self._asked,
+            "methods": self._methods,
             "delivered": self._delivered,
             "injected": self._injected,
             "repeated_writes": self._repeated_writes,

@@ -28,6 +28,7 @@ from s3batch.model.job import (
 DEFAULT_PRIORITY = 10
 """AWS's usual value; higher numbers run first."""
 
+_CONTENT = "With --metadata-directive replace or merge."
 _CONNECTION = Connection()
 _METAVARS = {Kind.COUNT: "N", Kind.SIZE: "SIZE", Kind.NUMBER: "NUMBER", Kind.ADDRESS: "URL", Kind.TEXT: "TEXT"}
 
@@ -171,12 +172,12 @@ class Attributes:
         typer.Option(help="Metadata and content headers: the source's, only those given here, or both."),
     ] = MetadataDirective.COPY
     metadata: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="User metadata (repeatable).")] = None
-    content_type: Annotated[str | None, typer.Option(metavar="TYPE", show_default=False)] = None
-    cache_control: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
-    content_disposition: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
-    content_encoding: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
-    content_language: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)] = None
-    expires: Annotated[str | None, typer.Option(metavar="HTTP-DATE", show_default=False)] = None
+    content_type: Annotated[str | None, typer.Option(metavar="TYPE", help=_CONTENT)] = None
+    cache_control: Annotated[str | None, typer.Option(metavar="TEXT", help=_CONTENT)] = None
+    content_disposition: Annotated[str | None, typer.Option(metavar="TEXT", help=_CONTENT)] = None
+    content_encoding: Annotated[str | None, typer.Option(metavar="TEXT", help=_CONTENT)] = None
+    content_language: Annotated[str | None, typer.Option(metavar="TEXT", help=_CONTENT)] = None
+    expires: Annotated[str | None, typer.Option(metavar="HTTP-DATE", help=_CONTENT)] = None
     tag: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Tags in place of the source's (repeatable).")
     ] = None
@@ -197,12 +198,16 @@ class Attributes:
     checksum_algorithm: Annotated[
         str | None, typer.Option(metavar="|".join(CHECKSUM_ALGORITHMS), help="By default the source's.")
     ] = None
-    website_redirect: Annotated[str | None, typer.Option(metavar="LOCATION", show_default=False)] = None
-    object_lock_mode: Annotated[str | None, typer.Option(metavar="|".join(LockMode), show_default=False)] = None
+    website_redirect: Annotated[str | None, typer.Option(metavar="LOCATION", help="Of the copies, all the same.")] = (
+        None
+    )
+    object_lock_mode: Annotated[str | None, typer.Option(metavar="|".join(LockMode), help="With a time.")] = None
     object_lock_retain_until: Annotated[
         str | None, typer.Option(metavar="TIME", help="ISO 8601, for example 2030-01-01T00:00:00Z.")
     ] = None
-    object_lock_legal_hold: Annotated[str | None, typer.Option(metavar="on|off", show_default=False)] = None
+    object_lock_legal_hold: Annotated[str | None, typer.Option(metavar="on|off", help="Legal hold of the copies.")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
