@@ -123,6 +123,13 @@ def test_an_unverified_delete_wants_the_number_of_objects(
     limited = command_line.run("delete", "--manifest", str(manifest), "--unverified", "--max-delete", "4")
     assert limited.code == 4
     assert "The job would delete 5 objects; --max-delete allows 4." in limited.out
+    total = sum(originals[key].size for key in named)
+    words = ["delete", "--manifest", str(manifest), "--unverified", "--max-delete", "5", "--max-delete-bytes"]
+    limited = command_line.run(*words, str(total - 1))
+    assert limited.code == 4
+    assert f"The job would delete {total:,} bytes; --max-delete-bytes allows {total - 1:,}." in limited.out
+    assert len(etag_by_key("tmp/")) == len(originals)
+    assert command_line.run(*words, str(total), "--dry-run").code == 0
     planned = command_line.run("delete", "--manifest", str(manifest), "--unverified")
     job = command_line.jobs()[0]
     assert (planned.code, job.status) == (0, JobStatus.SUSPENDED)

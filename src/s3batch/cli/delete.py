@@ -10,7 +10,7 @@ import typer
 
 from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Creating, Following, Reporting, Store, TrustListingsOption
+from s3batch.cli.options import Creating, Following, Reporting, Store, TrustListingsOption, size_parser
 from s3batch.cli.request import manifest_source, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
@@ -41,6 +41,12 @@ UnverifiedOption = Annotated[
 MaxDeleteOption = Annotated[
     int | None, typer.Option("--max-delete", metavar="N", min=0, help="Refuse to delete more objects than this.")
 ]
+MaxDeleteBytesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-delete-bytes", metavar="SIZE", parser=size_parser, help="Refuse to delete more bytes than this together."
+    ),
+]
 
 
 @app.command(
@@ -55,6 +61,7 @@ def delete(
     *,
     unverified: UnverifiedOption = False,
     max_delete: MaxDeleteOption = None,
+    max_delete_bytes: MaxDeleteBytesOption = None,
     trust_listings: TrustListingsOption = False,
     store: Store,
     reporting: Reporting,
@@ -73,7 +80,9 @@ def delete(
             "--yes does not confirm an unverified delete.",
             way_out="Leave it out; in a script, run `s3batch jobs confirm ID --objects N` afterwards.",
         )
-    options = DeleteOptions(unverified=unverified, max_objects=max_delete, trust_listings=trust_listings)
+    options = DeleteOptions(
+        unverified=unverified, max_objects=max_delete, max_bytes=max_delete_bytes, trust_listings=trust_listings
+    )
     spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None
     with open_session(following, upgrade=upgrade) as session:
         recorded = create_job(

@@ -66,6 +66,10 @@ def _size(text: str) -> int:
     return size
 
 
+size_parser = _parser(_size)
+"""Reads a size with a unit."""
+
+
 def _moment_ms(text: str | int) -> int:
     if isinstance(text, int):
         return text
@@ -117,10 +121,10 @@ class Selection:
     exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="No keys that match (repeatable).")] = None
     regex: Annotated[str | None, typer.Option(metavar="REGEX", help="Only keys in which this is found.")] = None
     min_size: Annotated[
-        int | None, typer.Option(metavar="SIZE", parser=_parser(_size), help="Only objects at least so large.")
+        int | None, typer.Option(metavar="SIZE", parser=size_parser, help="Only objects at least so large.")
     ] = None
     max_size: Annotated[
-        int | None, typer.Option(metavar="SIZE", parser=_parser(_size), help="Only objects at most so large.")
+        int | None, typer.Option(metavar="SIZE", parser=size_parser, help="Only objects at most so large.")
     ] = None
     modified_after: Annotated[
         int | None, typer.Option(metavar="TIME", parser=_parser(_moment_ms), help="Only objects not older than this.")

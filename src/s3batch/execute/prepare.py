@@ -262,7 +262,7 @@ def _plan(
         figures.add(table)
     if spec.mapping is not None:
         check_collisions(manifest.path, _spans(manifest.chunks), spec.mapping, scratch=scratch)
-    _check_count(spec, manifest.entries)
+    _check_amount(spec, entries=manifest.entries, total_bytes=manifest.bytes)
     return Plan(
         entries=manifest.entries,
         bytes=manifest.bytes,
@@ -300,14 +300,21 @@ def _check_versions(keys: Sequence[str], table: pa.Table, *, will_delete: bool) 
         )
 
 
-def _check_count(spec: JobSpec, entries: int) -> None:
-    limit = spec.delete.max_objects
-    if spec.operation is Operation.DELETE and limit is not None and entries > limit:
-        raise RefusedError(
-            f"The job would delete {entries:,} objects; --max-delete allows {limit:,}.",
-            code="TooManyDeletes",
-            way_out="Look at the manifest; then raise --max-delete.",
-        )
+def _check_amount(spec: JobSpec, *, entries: int, total_bytes: int) -> None:
+    """Refuse a delete of more than was said to be meant."""
+    if spec.operation is not Operation.DELETE:
+        return
+    limits = (
+        (entries, "objects", spec.delete.max_objects, ""),
+        (total_bytes, "bytes", spec.delete.max_bytes, "-bytes"),
+    )
+    for amount, what, limit, ending in limits:
+        if limit is not None and amount > limit:
+            raise RefusedError(
+                f"The job would delete {amount:,} {what}; --max-delete{ending} allows {limit:,}.",
+                code="TooManyDeletes",
+                way_out=f"Look at the manifest; then raise --max-delete{ending}.",
+            )
 
 
 def _spans(chunks: Sequence[ChunkInfo]) -> tuple[KeySpan, ...]:

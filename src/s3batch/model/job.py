@@ -128,6 +128,8 @@ class DeleteOptions:
     """No copy was proven; only the identity pinned by the manifest guards each delete."""
     max_objects: int | None = None
     """Refuse the job if it would delete more objects than this."""
+    max_bytes: int | None = None
+    """Refuse the job if its objects have more bytes than this together."""
     trust_listings: bool = False
     """The user's word that this store's listings are strongly consistent, as AWS's are; else objects are asked for by
     HEAD before their delete (safety.md rule 12)."""
