@@ -111,7 +111,7 @@ class _ChunkCopy:
                     if self.context.stop.is_set or self.outage.is_lasting:
                         break
                     rows = await self._rows_to_copy(portion)
-                    by_request = [self._is_small(row) for row in rows]
+                    by_request = self._are_small(rows)
                     small.extend(list(compress(rows, by_request)))
                     for row in compress(rows, map(not_, by_request)):
                         group.create_task(self._copy_singly(row, large if self._is_large(row) else attributed))
@@ -130,9 +130,12 @@ class _ChunkCopy:
         step = len(rows) if self.context.target.is_aws else PORTION_ROWS
         return [rows[first : first + step] for first in range(0, len(rows), step)]
 
-    def _is_small(self, row: int) -> bool:
-        """Tell whether a row takes one request and nothing else."""
-        return self.attributed.are_plain and not self._is_large(row) and row not in self.guards
+    def _are_small(self, rows: Sequence[int]) -> list[bool]:
+        """Tell which rows take one request and nothing else."""
+        if not self.attributed.are_plain:
+            return [False] * len(rows)
+        sizes, etags, guards, threshold = self.work.sizes, self.work.etags, self.guards, self._threshold
+        return [sizes[row] < threshold and "-" not in etags[row] and row not in guards for row in rows]
 
     def _is_large(self, row: int) -> bool:
         """Tell whether a row may be copied in parts."""
