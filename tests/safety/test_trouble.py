@@ -100,7 +100,7 @@ def _slow_move(bucket: Bucket, folder: Path, matching: str = "^PUT ") -> Iterato
     """Start a move of 300 objects that takes a few seconds per stage."""
     keys = numbered("sdo/", range(300))
     bucket.put(*keys)
-    plan = FaultPlan(probabilities={Fault.DELAY_ANSWER: 1.0}, delay_s=0.1, matching=matching)
+    plan = FaultPlan(probabilities={Fault.DELAY_ANSWER: 1.0}, delay_s=0.2, matching=matching)
     with (
         run_fault_proxy(folder, bucket.server, plan) as proxy,
         move_of(folder, proxy.server.environment(), workers=1, chunk_entries=30) as move,
