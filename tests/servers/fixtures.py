@@ -59,9 +59,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+OF_TESTS = ("S3BATCH_REQUIRE_SERVERS", "S3BATCH_PLANTED_OBJECTS")
+"""Variables that are meant for the tests, not for what they start."""
+
+
 def _isolate_environment(folder: Path) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "S3BATCH_"))]:
-        if name != "S3BATCH_REQUIRE_SERVERS" and not name.startswith("S3BATCH_CRASH_"):
+        if name not in OF_TESTS and not name.startswith("S3BATCH_CRASH_"):
             del os.environ[name]
     (folder / "credentials").touch()
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(folder / "credentials")
