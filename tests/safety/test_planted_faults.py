@@ -1,6 +1,6 @@
 """Faults of ten kinds among many objects: each is named by its code, and exactly their sources stay.
 
-S3BATCH_PLANTED_OBJECTS says among how many (2,000; tried with 100,000); one in a hundred gets a fault.
+S3BATCH_PLANTED_OBJECTS says among how many (2,000 unless told otherwise); one in a hundred gets a fault.
 """
 
 import json
