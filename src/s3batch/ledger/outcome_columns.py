@@ -30,7 +30,10 @@ KEPT = 3
 STATUSES = (TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.KEPT)
 """The status of number n is ``STATUSES[n - 1]``; also the dictionary of the ``status`` column."""
 
-FORMAT_VERSION = b"1"
+FORMAT_VERSION = b"2"
+READABLE_VERSIONS = frozenset({b"1", FORMAT_VERSION})
+"""Version 1 had no ``covered``: verify compared bytes and nothing else."""
+
 FORMAT_VERSION_NAME = b"s3batch.segment"
 
 AnyArray: TypeAlias = "pa.Array[Any]"
@@ -51,10 +54,13 @@ SCHEMA = pa.schema(
         pa.field("source_version_id", pa.string()),
         pa.field("level", _WORD),
         pa.field("checked_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("covered", _WORD),
     ],
     metadata={FORMAT_VERSION_NAME: FORMAT_VERSION},
 )
-"""Columns of a segment. ``row`` is the position in the chunk; ``etag``, ``size``, ``version_id`` are the target's."""
+"""Columns of a segment. ``row`` is the position in the chunk; ``etag``, ``size``, ``version_id`` are the target's.
+
+``covered`` says what verify compared of a row that it proved (safety.md rule 13): ``bytes``, ``bytes+metadata``, ..."""
 
 WORD_COLUMNS = [name for name in SCHEMA.names if pa.types.is_dictionary(SCHEMA.field(name).type)]
 _MAX_MESSAGE_CHARACTERS = 1_000
@@ -76,12 +82,14 @@ class OutcomeColumns:
     The methods record one outcome each. A hot loop may write ``status`` (``SUCCEEDED``), ``etags``, ``sizes``,
     ``version_ids`` and ``source_version_ids`` directly, or put a whole list or Arrow array of ``n_rows`` values in
     their place. ``level`` and ``checked_at_ms`` hold for every row that has no value of its own in ``level_by_row`` and
-    ``checked_at_ms_by_row``. A second outcome for a row replaces the first.
+    ``checked_at_ms_by_row``; ``covered`` holds for every row that succeeded. A second outcome for a row
+    replaces the first.
     """
 
     __slots__ = (
         "checked_at_ms",
         "checked_at_ms_by_row",
+        "covered",
         "etags",
         "level",
         "level_by_row",
@@ -106,6 +114,7 @@ class OutcomeColumns:
         self.level_by_row: dict[int, str] = {}
         self.checked_at_ms = checked_at_ms
         self.checked_at_ms_by_row: dict[int, int] = {}
+        self.covered: str | None = None
 
     @property
     def ended(self) -> int:
@@ -212,6 +221,7 @@ def outcome_table(columns: OutcomeColumns) -> pa.Table:
             _column("source_version_id", columns.source_version_ids, rows),
             _words(columns.level, columns.level_by_row, rows, n_ended, n_rows),
             _times(columns, rows, n_ended),
+            _covered(columns, _taken(status, rows)),
         ],
         schema=SCHEMA,
     )
@@ -314,6 +324,18 @@ def _times(columns: OutcomeColumns, rows: AnyArray | None, n_ended: int) -> AnyA
     if default is None:
         return _nulls(n_ended, "checked_at")
     return pa.repeat(pa.scalar(default, pa.int64()), n_ended).cast(kind)
+
+
+def _covered(columns: OutcomeColumns, numbers: AnyArray) -> AnyArray:
+    """Return what was compared of the rows that were proven; nothing of the others is covered by any proof."""
+    if columns.covered is None:
+        return _nulls(len(numbers), "covered")
+    first = pa.scalar(0, pa.int32())
+    if columns.status.count(SUCCEEDED) == len(columns.status):
+        return pa.DictionaryArray.from_arrays(pa.repeat(first, len(numbers)), pa.array([columns.covered]))
+    is_proven = pc.equal(numbers, pa.scalar(SUCCEEDED, pa.uint8()))
+    indices = pc.if_else(is_proven, first, pa.scalar(None, pa.int32()))
+    return pa.DictionaryArray.from_arrays(indices, pa.array([columns.covered]))
 
 
 def _nulls(length: int, name: str) -> AnyArray:

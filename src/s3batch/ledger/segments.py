@@ -28,10 +28,10 @@ import pyarrow.parquet as pq
 
 from s3batch.ledger.outcome_columns import (
     FAILED,
-    FORMAT_VERSION,
     FORMAT_VERSION_NAME,
     KEPT,
     NO_OUTCOME,
+    READABLE_VERSIONS,
     SCHEMA,
     SUCCEEDED,
     WORD_COLUMNS,
@@ -123,8 +123,10 @@ def write_segment(path: Path, columns: OutcomeColumns) -> SegmentInfo:
 def read_segment(path: Path, *, sha256: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the outcomes of one segment, checked against ``sha256`` when that is given.
 
+    What a segment of an earlier version has no column for is null.
+
     Raises:
-        InconsistentError: missing, damaged, or not a segment of this version.
+        InconsistentError: missing, damaged, or not a segment of a version that can be read.
     """
     try:
         content = path.read_bytes()
@@ -138,9 +140,20 @@ def read_segment(path: Path, *, sha256: str | None = None, columns: Sequence[str
             table = file.read(columns=None if columns is None else list(columns), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, f"is not a Parquet file: {error}") from error
-    if (table.schema.metadata or {}).get(FORMAT_VERSION_NAME) != FORMAT_VERSION:
+    if (table.schema.metadata or {}).get(FORMAT_VERSION_NAME) not in READABLE_VERSIONS:
         raise _damaged(path, "was not written by this version as a segment")
-    return table
+    return _completed(table, SCHEMA.names if columns is None else columns)
+
+
+def _completed(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the table with all these columns, as this version writes them."""
+    if table.column_names == list(names):
+        return table
+    for name in names:
+        if name not in table.column_names:
+            field: Any = SCHEMA.field(name)
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(list(names)).replace_schema_metadata(SCHEMA.metadata)
 
 
 def read_outcomes(

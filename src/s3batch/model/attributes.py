@@ -67,6 +67,15 @@ class Keep(StrEnum):
     """Read and put explicitly, for stores that forget the tags of a copy in silence (Ceph RGW 16.2)."""
 
 
+class Attribute(StrEnum):
+    """What verify can compare beside the bytes."""
+
+    METADATA = "metadata"
+    """User metadata, content headers, Expires and the website redirect."""
+    STORAGE_CLASS = "storage-class"
+    TAGS = "tags"
+
+
 class MetadataDirective(StrEnum):
     """Where the metadata and content headers of a copy come from."""
 

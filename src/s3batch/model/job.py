@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
-from s3batch.model.attributes import AS_SOURCES, CopyAttributes
+from s3batch.model.attributes import AS_SOURCES, Attribute, CopyAttributes
 from s3batch.model.errors import InconsistentError
 
 DEFAULT_CHUNK_ENTRIES = 10_000
@@ -118,6 +118,8 @@ class VerifyOptions:
     """How copies are proven."""
 
     level: Level = Level.ETAG
+    attributes: tuple[Attribute, ...] = ()
+    """What is compared beside the bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +132,8 @@ class DeleteOptions:
     """Refuse the job if it would delete more objects than this."""
     max_bytes: int | None = None
     """Refuse the job if its objects have more bytes than this together."""
+    required: tuple[Attribute, ...] = ()
+    """What verify must have compared beside the bytes; else the source is kept (safety.md rule 13)."""
     trust_listings: bool = False
     """The user's word that this store's listings are strongly consistent, as AWS's are; else objects are asked for by
     HEAD before their delete (safety.md rule 12)."""
@@ -206,14 +210,19 @@ class JobSpec:
             copy = raw.pop("copy", {})
             copy["if_target_exists"] = IfTargetExists(copy.get("if_target_exists", IfTargetExists.FAIL))
             copy["attributes"] = CopyAttributes.from_members(copy.get("attributes", {}))
+            verify, delete = raw.pop("verify", {}), raw.pop("delete", {})
+            delete["required"] = tuple(map(Attribute, delete.get("required", ())))
             report = raw.pop("report", {})
             return cls(
                 operation=Operation(raw.pop("operation")),
                 source=ManifestSource(**source),
                 mapping=None if mapping is None else KeyMapping(**mapping),
                 copy=CopyOptions(**copy),
-                verify=VerifyOptions(level=Level(raw.pop("verify", {}).get("level", Level.ETAG))),
-                delete=DeleteOptions(**raw.pop("delete", {})),
+                verify=VerifyOptions(
+                    level=Level(verify.get("level", Level.ETAG)),
+                    attributes=tuple(map(Attribute, verify.get("attributes", ()))),
+                ),
+                delete=DeleteOptions(**delete),
                 report=ReportOptions(
                     url=report.get("url"), scope=ReportScope(report.get("scope", ReportScope.ALL_TASKS))
                 ),

@@ -41,6 +41,10 @@ class Code(StrEnum):
     """Verify or the gate found nothing at the target."""
     TARGET_DIFFERENT = "TargetDifferent"
     """Verify found an object at the target that is not the copy."""
+    METADATA_DIFFERS = "MetadataDiffers"
+    """Verify found equal bytes and other metadata, content headers, redirect or storage class."""
+    TAGS_DIFFER = "TagsDiffer"
+    """Verify found equal bytes and other tags."""
     TARGET_CHANGED = "TargetChanged"
     """The target is no longer what verify proved."""
     UNDECIDED = "Undecided"
@@ -57,7 +61,9 @@ class Code(StrEnum):
     """S3's own code for an object that must be restored before it can be read."""
 
 
-FINDINGS = frozenset({Code.TARGET_MISSING, Code.TARGET_DIFFERENT, Code.UNDECIDED})
+FINDINGS = frozenset(
+    {Code.TARGET_MISSING, Code.TARGET_DIFFERENT, Code.METADATA_DIFFERS, Code.TAGS_DIFFER, Code.UNDECIDED}
+)
 """Codes of a verify job that are findings about the data, not failures of the work: they end with exit code 3."""
 
 

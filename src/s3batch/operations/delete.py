@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from s3batch.ledger.outcome_columns import Remark
 from s3batch.ledger.segments import SUCCEEDED
+from s3batch.model.attributes import Attribute
 from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
 from s3batch.model.job import KeyMapping
 from s3batch.model.outcome import Code
@@ -82,11 +83,15 @@ class DeleteOperation:
     unverified: bool = False
     versioning: str = ""
     trust_listings: bool = False
+    required: frozenset[Attribute] = frozenset()
+    """What the proof must cover beside the bytes."""
 
     def __post_init__(self) -> None:
         """Refuse what the plan should have refused."""
         if self.mapping is None and not self.unverified:
             raise _bug("a delete needs the mapping of its verify job")
+        if self.unverified and self.required:
+            raise _bug("an unverified delete has no proof that could cover anything")
         if self.versioning not in {"", "Enabled"}:
             raise _bug(f"a bucket with versioning {self.versioning} reached the delete")
 
@@ -240,6 +245,8 @@ class _Chunk:
             proven=[False] * len(rows) if evidence is None else pick(evidence.proven, rows),
             proof_etags=nothing if evidence is None else pick(evidence.target_etags, rows),
             proof_sizes=nothing if evidence is None else pick(evidence.target_sizes, rows),
+            required=self._operation.required,
+            proof_covers=self._covered(rows),
             target_etags=sides.target.etags,
             target_sizes=sides.target.sizes,
             proof_version_ids=nothing if evidence is None else pick(evidence.target_version_ids, rows),
@@ -247,6 +254,13 @@ class _Chunk:
             own_targets=frozenset(place for place, key in enumerate(sides.source_keys if own else ()) if key in own),
         )
         return find_refusals(readings, age_ms=sides.age_ms())
+
+    def _covered(self, rows: Sequence[int]) -> Sequence[str | None]:
+        """Return what the proofs of the rows cover, where that is asked for at all."""
+        evidence = self._work.evidence
+        if not self._operation.required or evidence is None or evidence.covered is None:
+            return ()
+        return pick(evidence.covered, rows)
 
     async def _record_refusals(
         self, rows: Sequence[int], refusals: dict[int, Refusal], sides: BothSides

@@ -29,6 +29,7 @@ EVIDENCE_COLUMNS = (
     "size",
     "version_id",
     "level",
+    "covered",
 )
 """The columns of a segment that evidence is made of; reading only these saves the rest."""
 
@@ -49,6 +50,8 @@ class Evidence:
     taken: frozenset[int] = frozenset()
     """Rows whose copy failed because something was at the target: what is there is not the copy, even if it is equal.
     """
+    covered: list[str | None] | None = None
+    """What verify compared of each proven row, as it recorded it; ``None``: no row has any such word."""
     failed: frozenset[int] = frozenset()
     """Rows that failed. A copy may have failed after its bytes were there, at its tags or grants: equal bytes at the
     target do not say that the rest is."""
@@ -77,6 +80,7 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
         target_sizes=_list(aligned, "size"),
         target_version_ids=_list(aligned, "version_id"),
         answered=_flags(answered),
+        covered=_words(aligned, "covered"),
         taken=_rows(taken),
         failed=_rows(failed),
     )
@@ -119,6 +123,15 @@ def _flags(flags: AnyArray) -> list[bool]:
         return [True] * len(flags)
     values: list[bool] = pc.fill_null(flags, pa.scalar(value=False)).to_pylist()
     return values
+
+
+def _words(table: pa.Table, name: str) -> list[str | None] | None:
+    """Return a column of words; one that is the same for all rows costs next to nothing."""
+    values = table.column(name)
+    if values.null_count == len(values):
+        return None
+    words: list[str | None] = values.unique().to_pylist()
+    return words * len(values) if len(words) == 1 else values.cast(pa.string()).to_pylist()
 
 
 def _list(table: pa.Table, name: str) -> list[Any]:

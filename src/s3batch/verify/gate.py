@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from s3batch.model.outcome import Code
+from s3batch.verify.attributes import compared_words
 
 MAX_READING_AGE_MS = 60_000
 """How old the older of the two readings may be when the delete request is sent (safety.md rule 14).
@@ -56,6 +57,10 @@ class Readings:
     proof_etags: Sequence[str | None] = ()
     """The target's ETags that verify recorded."""
     proof_sizes: Sequence[int | None] = ()
+    required: frozenset[str] = frozenset()
+    """Attributes that must have been compared beside the bytes (safety.md rule 13)."""
+    proof_covers: Sequence[str | None] = ()
+    """What verify compared of each row, as it recorded it."""
     target_etags: Sequence[str | None] = ()
     target_sizes: Sequence[int] = ()
     proof_version_ids: Sequence[str | None] = ()
@@ -93,7 +98,7 @@ def permits_all(readings: Readings, *, age_ms: int) -> bool:
         and "" not in readings.pinned_etags
         and readings.source_etags == readings.pinned_etags
         and readings.source_sizes == readings.pinned_sizes
-        and (not readings.needs_proof or _is_all_proven(readings))
+        and (not readings.needs_proof or (_is_all_proven(readings) and _is_all_covered(readings)))
         and not any(_is_replaced(readings, position) for position in readings.target_version_ids)
     )
 
@@ -106,12 +111,14 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
     target: Identity | None,
     age_ms: int,
     needs_proof: bool,
+    uncovered: frozenset[str],
     is_replaced: bool,
     is_own_target: bool,
 ) -> Refusal | None:
     """Return ``None`` if this source may be deleted now, else why not.
 
     ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now;
+    ``uncovered`` names what the delete requires of the proof and verify did not compare;
     ``is_replaced`` says that the target is known to be another version than the proven one.
     """
     if is_own_target:
@@ -120,6 +127,10 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
         return Refusal(Code.NOT_PROVEN, "The manifest pins no ETag for this object.")
     if needs_proof and (proof is None or proof.size != pinned.size):
         return Refusal(Code.NOT_PROVEN, "No copy of this object was proven.")
+    if needs_proof and uncovered:
+        return Refusal(
+            Code.NOT_PROVEN, f"Verify did not compare {', '.join(sorted(uncovered))}, as this delete requires."
+        )
     if not is_fresh(age_ms):
         limit_s = MAX_READING_AGE_MS // 1000
         return Refusal(Code.EVIDENCE_EXPIRED, f"Both sides could not be read again within {limit_s} s.")
@@ -146,6 +157,7 @@ def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None
         target=_identity(readings.target_etags, readings.target_sizes, position) if needs_proof else None,
         age_ms=age_ms,
         needs_proof=needs_proof,
+        uncovered=_uncovered(readings, position),
         is_replaced=_is_replaced(readings, position),
         is_own_target=position in readings.own_targets,
     )
@@ -161,6 +173,20 @@ def _is_all_proven(readings: Readings) -> bool:
         and readings.target_sizes == readings.proof_sizes
         and readings.proof_sizes == readings.pinned_sizes
     )
+
+
+def _is_all_covered(readings: Readings) -> bool:
+    """Tell whether verify compared in every row what the delete requires; a few words stand for all rows."""
+    if not readings.required:
+        return True
+    covers = readings.proof_covers
+    is_whole = len(covers) == len(readings.pinned_etags)
+    return is_whole and not any(readings.required - compared_words(word) for word in set(covers))
+
+
+def _uncovered(readings: Readings, position: int) -> frozenset[str]:
+    """Return what is required and was not compared in this row."""
+    return readings.required - compared_words(readings.proof_covers[position] if readings.proof_covers else None)
 
 
 def _is_replaced(readings: Readings, position: int) -> bool:

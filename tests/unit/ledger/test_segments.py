@@ -4,7 +4,7 @@ import hashlib
 import multiprocessing
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -196,6 +196,40 @@ def test_a_parquet_file_of_something_else_is_no_segment(tmp_path: Path) -> None:
     pq.write_table(pa.table({"row": [0]}), path)
     with pytest.raises(InconsistentError, match="not written by this version"):
         read_segment(path)
+
+
+def _as_version_1(info: SegmentInfo) -> SegmentInfo:
+    """Rewrite a segment as the version before wrote it: without the last column."""
+    table = pq.read_table(info.path).drop_columns(["covered"])
+    pq.write_table(table.replace_schema_metadata({b"s3batch.segment": b"1"}), info.path)
+    return replace(info, sha256=hashlib.sha256(info.path.read_bytes()).hexdigest())
+
+
+def test_a_segment_of_the_version_before_is_read_and_covers_nothing_beyond(tmp_path: Path) -> None:
+    """A job that was begun before an upgrade goes on: its segments are merged with those of this version."""
+    old = _as_version_1(write_segment(tmp_path / segment_name(4, 1), partial(6, {1: "b", 5: "f"})))
+    columns = partial(6, {0: "a"})
+    columns.covered = "bytes+tags"
+    new = write_segment(tmp_path / segment_name(4, 2), columns)
+    assert read_segment(old.path).schema.equals(SCHEMA, check_metadata=True)
+    for segments in ([old, new], [new, old]):
+        merged = read_outcomes(segments, 6, columns=["covered", "etag"])
+        assert merged.column_names == ["row", "covered", "etag"]
+        assert merged.column("etag").to_pylist() == ["a", "b", "f"]
+        assert merged.column("covered").to_pylist() == ["bytes+tags", None, None]
+    assert read_outcomes([old], 6).column("covered").to_pylist() == [None, None]
+
+
+def test_only_what_succeeded_is_covered(tmp_path: Path) -> None:
+    """What verify could not decide carries no word of a proof, also in an attempt that ended early."""
+    columns = OutcomeColumns(4)
+    columns.covered = "bytes+metadata"
+    columns.succeed(0, etag="a")
+    columns.fail(1, "Undecided")
+    columns.succeed(3, etag="d")
+    info = write_segment(tmp_path / segment_name(0, 1), columns)
+    rows = {each["row"]: each["covered"] for each in read_segment(info.path).to_pylist()}
+    assert rows == {0: "bytes+metadata", 1: None, 3: "bytes+metadata"}
 
 
 def test_an_existing_segment_is_never_replaced(tmp_path: Path) -> None:

@@ -38,7 +38,18 @@ TARGETS: dict[str, tuple[str, int] | None] = {
 AGES_MS = (0, 1, LIMIT_MS - 1, LIMIT_MS, LIMIT_MS + 1, -1)
 
 
-ONE_OR_NONE = ((False, False), (True, False), (False, True))
+NOTHING: frozenset[str] = frozenset()
+REQUIRED = frozenset({"metadata", "tags"})
+COVERS = {NOTHING: "bytes+metadata+tags", frozenset({"tags"}): "bytes+metadata", REQUIRED: None}
+"""What an evidence row says where this much of what is required was not compared; an older one says nothing."""
+
+ONE_OR_NONE = (
+    (False, False, NOTHING),
+    (True, False, NOTHING),
+    (False, True, NOTHING),
+    (False, False, frozenset({"tags"})),
+    (False, False, REQUIRED),
+)
 
 
 class Row(NamedTuple):
@@ -51,6 +62,7 @@ class Row(NamedTuple):
     target: tuple[str, int] | None
     age_ms: int
     needs_proof: bool
+    uncovered: frozenset[str]
     is_replaced: bool
     is_own_target: bool
     expected: str | None
@@ -58,18 +70,21 @@ class Row(NamedTuple):
 
 def table() -> Iterator[Row]:
     """Yield every combination with the decision that safety.md wants."""
-    for proof, source, target, age_ms, needs_proof, (is_own_target, is_replaced), pinned in itertools.product(
-        PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), ONE_OR_NONE, (PINNED, ("", 10))
-    ):
+    for proof, source, target, age_ms, needs_proof, (
+        is_own_target,
+        is_replaced,
+        uncovered,
+    ), pinned in itertools.product(PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), ONE_OR_NONE, (PINNED, ("", 10))):
         row = Row(
             name=f"{proof} / source {source} / target {target} / {age_ms} ms"
-            f" / {needs_proof} {is_replaced} {is_own_target} {pinned}",
+            f" / {needs_proof} {is_replaced} {is_own_target} {sorted(uncovered)} {pinned}",
             pinned=pinned,
             proof=PROOFS[proof],
             source=SOURCES[source],
             target=TARGETS[target],
             age_ms=age_ms,
             needs_proof=needs_proof,
+            uncovered=uncovered,
             is_replaced=is_replaced,
             is_own_target=is_own_target,
             expected=None,
@@ -80,7 +95,7 @@ def table() -> Iterator[Row]:
 def _expected(row: Row) -> str | None:
     """Say what must be decided, in the words of the rules and not in the gate's own order of conditions."""
     is_proven = row.proof is not None and row.proof[1] == row.pinned[1]
-    if row.is_own_target or not row.pinned[0] or (row.needs_proof and not is_proven):
+    if row.is_own_target or not row.pinned[0] or (row.needs_proof and (row.uncovered or not is_proven)):
         return "NotProven"
     if row.age_ms < 0 or row.age_ms > LIMIT_MS:
         return "EvidenceExpired"
@@ -107,6 +122,7 @@ def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
         target=_identity(gate, row.target),
         age_ms=row.age_ms,
         needs_proof=row.needs_proof,
+        uncovered=row.uncovered,
         is_replaced=row.is_replaced,
         is_own_target=row.is_own_target,
     )
@@ -130,6 +146,7 @@ ORDINARY = Row(
     target=("etag-of-copy", 10),
     age_ms=0,
     needs_proof=True,
+    uncovered=NOTHING,
     is_replaced=False,
     is_own_target=False,
     expected=None,
@@ -150,6 +167,8 @@ def columns(gate: Any, rows: list[Row], *, proven: list[bool] | None = None) -> 
         proof_sizes=[row.proof and row.proof[1] for row in rows] if needs_proof else (),
         target_etags=[row.target and row.target[0] for row in rows] if needs_proof else (),
         target_sizes=[row.target[1] if row.target else 0 for row in rows] if needs_proof else (),
+        required=REQUIRED if needs_proof else NOTHING,
+        proof_covers=[COVERS[row.uncovered] for row in rows] if needs_proof else (),
         proof_version_ids=["proven"] * len(rows),
         target_version_ids={position: "another" if row.is_replaced else "proven" for position, row in enumerate(rows)},
         own_targets=frozenset(position for position, row in enumerate(rows) if row.is_own_target),
@@ -190,12 +209,35 @@ def wrong_columns(gate: Any) -> list[str]:  # noqa: ANN401 - as above
         wrong.append("an absent target is never equal to a proof without an ETag")
     if gate._identity(["a"], [None], 0) is not None:
         wrong.append("an object without a known size is not identified")
+    wrong += _wrong_coverage(gate, three)
     if not _compares_known_versions_only(gate, three):
         wrong.append("a version that one of the two readings does not tell is not compared")
     if _costs_per_row(gate, three):
         wrong.append("ordinary rows are looked at one by one")
     if gate.MAX_READING_AGE_MS != LIMIT_MS:
         wrong.append("the limit of age")
+    return wrong
+
+
+def _wrong_coverage(gate: Any, three: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return what is wrong about what proofs cover: each row counts, and nothing on record covers nothing."""
+    cases: dict[str, tuple[dict[str, Any], set[int]]] = {
+        "nothing is required, so nothing is asked of the proofs": ({"required": NOTHING, "proof_covers": ()}, set()),
+        "an older verify recorded no coverage": ({"proof_covers": ()}, {0, 1, 2}),
+        "one row of three is not covered": ({"proof_covers": ["bytes+metadata+tags"] * 2 + ["bytes"]}, {2}),
+        "more than was required": ({"proof_covers": ["bytes+metadata+storage-class+tags"] * 3}, set()),
+        "names that only contain a required one": ({"proof_covers": ["bytes+metadata+tagsets"] * 3}, {0, 1, 2}),
+    }
+    wrong = []
+    for name, (changes, refused) in cases.items():
+        readings = dataclasses.replace(three, **changes)
+        found = gate.find_refusals(readings, age_ms=0)
+        if set(found) != refused or gate.permits_all(readings, age_ms=0) == bool(refused):
+            wrong.append(name)
+        if any(str(refusal.code) != "NotProven" or "tags" not in refusal.message for refusal in found.values()):
+            wrong.append(f"{name}: the refusal says what was not compared")
+    if gate.permits_all(dataclasses.replace(three, proof_covers=["bytes+metadata+tags"]), age_ms=0):
+        wrong.append("coverage of another length is not taken as permission")
     return wrong
 
 

@@ -61,3 +61,18 @@ def test_a_chunk_without_any_outcome_has_no_proof() -> None:
     empty = outcome_table(OutcomeColumns(3))
     assert isinstance(empty, pa.Table)
     assert read_evidence(empty, 3).proven == [False, False, False]
+
+
+def test_what_a_proof_covers_is_told_for_its_rows_only() -> None:
+    """Undecided rows are covered by nothing; where no row has a word there is no column at all."""
+    columns = OutcomeColumns(3, level="etag")
+    columns.covered = "bytes+tags"
+    columns.succeed(0, etag="a", size=1)
+    columns.fail(1, "Undecided", etag="b", size=1)
+    evidence = _evidence(columns)
+    assert evidence.covered == ["bytes+tags", None, None]
+    columns.succeed(1, etag="b", size=1)
+    columns.succeed(2, etag="c", size=1)
+    assert _evidence(columns).covered == ["bytes+tags"] * 3
+    columns.covered = None
+    assert _evidence(columns).covered is None

@@ -1,11 +1,13 @@
 """The gate decides every situation as safety.md wants it, one row at a time and as whole columns."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3batch.model.outcome import Code
 from s3batch.verify import gate
-from tests.unit.verify.gate_table import ORDINARY, PINNED, TABLE, columns, wrong_lines
+from tests.unit.verify.gate_table import COVERS, ORDINARY, PINNED, TABLE, columns, wrong_lines
 
 
 def test_every_situation_is_decided_as_the_rules_say() -> None:
@@ -32,7 +34,14 @@ _PAIRS = st.tuples(_ETAGS, st.integers(0, 1))
 
 @given(
     rows=st.lists(
-        st.tuples(_PAIRS, st.none() | _PAIRS, st.none() | _PAIRS, st.none() | _PAIRS, st.booleans()),
+        st.tuples(
+            _PAIRS,
+            st.none() | _PAIRS,
+            st.none() | _PAIRS,
+            st.none() | _PAIRS,
+            st.booleans(),
+            st.sampled_from(tuple(COVERS)),
+        ),
         min_size=1,
         max_size=4,
     ),
@@ -40,16 +49,31 @@ _PAIRS = st.tuples(_ETAGS, st.integers(0, 1))
     age_ms=st.sampled_from([0, 60_000, 60_001]),
 )
 def test_whole_columns_are_decided_as_their_rows_are(
-    rows: list[tuple[tuple[str, int], tuple[str, int] | None, tuple[str, int] | None, tuple[str, int] | None, bool]],
+    rows: list[
+        tuple[
+            tuple[str, int],
+            tuple[str, int] | None,
+            tuple[str, int] | None,
+            tuple[str, int] | None,
+            bool,
+            frozenset[str],
+        ]
+    ],
     needs_proof: bool,  # noqa: FBT001 - hypothesis hands it in by name
     age_ms: int,
 ) -> None:
     """The quick way by comparing columns permits exactly the chunks whose every row is permitted."""
     lines = [
         ORDINARY._replace(
-            pinned=pinned, proof=proof, source=source, target=target, is_own_target=is_own, needs_proof=needs_proof
+            pinned=pinned,
+            proof=proof,
+            source=source,
+            target=target,
+            is_own_target=is_own,
+            needs_proof=needs_proof,
+            uncovered=uncovered,
         )
-        for pinned, proof, source, target, is_own in rows
+        for pinned, proof, source, target, is_own, uncovered in rows
     ]
     readings = columns(gate, lines)
     one_by_one = {
@@ -63,6 +87,7 @@ def test_whole_columns_are_decided_as_their_rows_are(
                 target=line.target and gate.Identity(*line.target) if needs_proof else None,
                 age_ms=age_ms,
                 needs_proof=needs_proof,
+                uncovered=line.uncovered,
                 is_replaced=False,
                 is_own_target=line.is_own_target,
             )
@@ -82,9 +107,18 @@ def test_a_refusal_says_what_is_there_now() -> None:
         target=gate.Identity(*PINNED),
         age_ms=0,
         needs_proof=True,
+        uncovered=frozenset(),
         is_replaced=False,
         is_own_target=False,
     )
     assert refusal == gate.Refusal(
         Code.SOURCE_CHANGED, "The source now has 7 bytes and ETag new: not what the manifest pinned."
     )
+
+
+def test_a_refusal_says_what_verify_did_not_compare() -> None:
+    """A user who reads the report sees which comparison is wanting (safety.md rule 13)."""
+    readings = dataclasses.replace(columns(gate, [ORDINARY]), proof_covers=["bytes"])
+    assert gate.find_refusals(readings, age_ms=0) == {
+        0: gate.Refusal(Code.NOT_PROVEN, "Verify did not compare metadata, tags, as this delete requires.")
+    }
