@@ -127,6 +127,7 @@ def run_until_error(
 def evidence_of(outcomes: list[dict[str, Any]], n_rows: int) -> Evidence:
     """Return outcomes as the evidence of the next job."""
     columns = OutcomeColumns(n_rows)
+    columns.covered = next((each["covered"] for each in outcomes if each.get("covered")), None)
     for each in outcomes:
         if each["status"] == "succeeded":
             facts = {name: each.get(name) for name in ("etag", "size", "code", "level", "version_id")}

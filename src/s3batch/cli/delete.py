@@ -17,6 +17,7 @@ from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore
+from s3batch.model.attributes import Attribute
 from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.job import DeleteOptions, JobSpec, ManifestSource, Operation
 
@@ -47,6 +48,10 @@ MaxDeleteBytesOption = Annotated[
         "--max-delete-bytes", metavar="SIZE", parser=size_parser, help="Refuse to delete more bytes than this together."
     ),
 ]
+RequireOption = Annotated[
+    list[Attribute] | None,
+    typer.Option(help="Only where verify compared this, too (repeatable). A move requires what its verify compares."),
+]
 
 
 @app.command(
@@ -62,6 +67,7 @@ def delete(
     unverified: UnverifiedOption = False,
     max_delete: MaxDeleteOption = None,
     max_delete_bytes: MaxDeleteBytesOption = None,
+    require: RequireOption = None,
     trust_listings: TrustListingsOption = False,
     store: Store,
     reporting: Reporting,
@@ -80,8 +86,17 @@ def delete(
             "--yes does not confirm an unverified delete.",
             way_out="Leave it out; in a script, run `s3batch jobs confirm ID --objects N` afterwards.",
         )
+    if unverified and require:
+        raise UsageError(
+            "--require is about a proof, and an unverified delete has none.",
+            way_out="Leave it out, or write --job VERIFY_JOB.",
+        )
     options = DeleteOptions(
-        unverified=unverified, max_objects=max_delete, max_bytes=max_delete_bytes, trust_listings=trust_listings
+        unverified=unverified,
+        max_objects=max_delete,
+        max_bytes=max_delete_bytes,
+        required=tuple(require or ()),
+        trust_listings=trust_listings,
     )
     spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None
     with open_session(following, upgrade=upgrade) as session:
@@ -118,6 +133,7 @@ def _of_verify(ledger: LedgerStore, job_id: str, options: DeleteOptions, store: 
     found = ledger.find_jobs(job_id)
     verify = require_complete(step_of(found, Operation.VERIFY, job_id))
     _refuse_sample(ledger, verify)
+    _refuse_uncovered(verify, options)
     spec = replace(
         verify.spec,
         operation=Operation.DELETE,
@@ -126,6 +142,18 @@ def _of_verify(ledger: LedgerStore, job_id: str, options: DeleteOptions, store: 
         connection=replace(verify.spec.connection, concurrency=store.concurrency, max_rate=store.max_rate),
     )
     return replace(with_reporting(spec, reporting), chunk_entries=verify.spec.chunk_entries)
+
+
+def _refuse_uncovered(verify: Job, options: DeleteOptions) -> None:
+    """Refuse a delete of which the gate would keep every source, because verify compared less than is required."""
+    missing = [name for name in options.required if name not in verify.spec.verify.attributes]
+    if missing:
+        ways = " ".join(f"--with-{name}" for name in missing)
+        raise RefusedError(
+            f"Job {verify.id} did not compare {', '.join(missing)}, which --require asks of it.",
+            code="NotCovered",
+            way_out=f"Verify again with {ways}, or leave --require out.",
+        )
 
 
 def _refuse_sample(ledger: LedgerStore, job: Job) -> None:

@@ -24,7 +24,7 @@ from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import DeleteOptions, VerifyOptions
+from s3batch.model.job import DeleteOptions
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -65,7 +65,7 @@ def move(
         jobs = create_move(
             session.store,
             spec,
-            verify=VerifyOptions(level=proving.level),
+            verify=proving.options(),
             delete=DeleteOptions(trust_listings=trust_listings),
             is_confirmed=creating.yes,
             is_dry_run=creating.dry_run,

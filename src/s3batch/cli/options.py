@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from s3batch.config import SETTINGS, Connection, Kind, Value, default_workers, parse_size
-from s3batch.model.attributes import CHECKSUM_ALGORITHMS, Encryption, Keep, LockMode, MetadataDirective
+from s3batch.model.attributes import CHECKSUM_ALGORITHMS, Attribute, Encryption, Keep, LockMode, MetadataDirective
 from s3batch.model.errors import UsageError
 from s3batch.model.job import (
     DEFAULT_CHUNK_ENTRIES,
@@ -23,6 +23,7 @@ from s3batch.model.job import (
     IfTargetExists,
     Level,
     ReportScope,
+    VerifyOptions,
 )
 
 DEFAULT_PRIORITY = 10
@@ -225,6 +226,35 @@ class Proving:
             " or only the copy's own answer (weakest)."
         ),
     ] = Level.ETAG
+    with_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--with-metadata",
+            help="Compare user metadata, content headers, Expires and website redirect, too: two HEADs an object.",
+        ),
+    ] = False
+    with_tags: Annotated[
+        bool,
+        typer.Option(
+            "--with-tags", help="Compare tags, too: GetObjectTagging on both sides and up to three HEADs an object."
+        ),
+    ] = False
+    with_storage_class: Annotated[
+        bool,
+        typer.Option(
+            "--with-storage-class",
+            help="Compare storage classes, too: the one that the copy was told, else the source's. Two HEADs each.",
+        ),
+    ] = False
+
+    def options(self) -> VerifyOptions:
+        """Return what a specification says of it."""
+        asked = {
+            Attribute.METADATA: self.with_metadata,
+            Attribute.STORAGE_CLASS: self.with_storage_class,
+            Attribute.TAGS: self.with_tags,
+        }
+        return VerifyOptions(level=self.level, attributes=tuple(name for name, is_asked in asked.items() if is_asked))
 
 
 TrustListingsOption = Annotated[

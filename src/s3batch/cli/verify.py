@@ -18,7 +18,7 @@ from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import UsageError
-from s3batch.model.job import JobSpec, Level, ManifestSource, Operation, VerifyOptions
+from s3batch.model.job import JobSpec, Level, ManifestSource, Operation
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -86,7 +86,7 @@ def _request(where: FromTo, selection: Selection, proving: Proving, store: Store
         operation=Operation.VERIFY,
         source=source,
         mapping=mapping,
-        verify=VerifyOptions(level=proving.level),
+        verify=proving.options(),
         connection=connection,
     )
     return with_reporting(spec, reporting)
@@ -99,7 +99,7 @@ def _of_copy(ledger: LedgerStore, job_id: str, proving: Proving, store: Store, r
         copy.spec,
         operation=Operation.VERIFY,
         source=ManifestSource(job_id=copy.id),
-        verify=VerifyOptions(level=proving.level),
+        verify=proving.options(),
         connection=replace(copy.spec.connection, concurrency=store.concurrency, max_rate=store.max_rate),
     )
     return replace(with_reporting(spec, reporting), chunk_entries=copy.spec.chunk_entries)

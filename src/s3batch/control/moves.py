@@ -31,7 +31,8 @@ def create_move(
 ) -> list[Job]:
     """Record the three jobs of a move in one transaction and return them in their order.
 
-    ``is_confirmed``: the delete may begin as soon as verify is complete. ``is_dry_run``: the copy stops at its plan.
+    The delete requires of its proof what verify compares (safety.md rule 13). ``is_confirmed``: it may begin as soon as
+    verify is complete. ``is_dry_run``: the copy stops at its plan.
 
     Raises:
         RefusedError: the copy has no mapping, or the delete would not need evidence.
@@ -46,7 +47,7 @@ def create_move(
         copy,
         operation=Operation.DELETE,
         source=ManifestSource(job_id=verify_id),
-        delete=delete,
+        delete=replace(delete, required=verify.attributes),
         list_source_at_end=True,
     )
     steps = [

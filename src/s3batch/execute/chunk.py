@@ -187,13 +187,19 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
                 mapping=_required(spec.mapping), options=spec.copy, is_versioned=versioning == "Enabled"
             )
         case Operation.VERIFY:
-            return VerifyOperation(mapping=_required(spec.mapping), level=spec.verify.level)
+            return VerifyOperation(
+                mapping=_required(spec.mapping),
+                level=spec.verify.level,
+                attributes=frozenset(spec.verify.attributes),
+                copy=spec.copy,
+            )
         case Operation.DELETE:
             return DeleteOperation(
                 mapping=spec.mapping,
                 unverified=spec.delete.unverified,
                 versioning=versioning,
                 trust_listings=spec.delete.trust_listings,
+                required=frozenset(spec.delete.required),
             )
 
 

@@ -3,13 +3,14 @@
 In goes a chunk with pinned sizes and ETags. The target's key range is listed once and compared in bulk; what that
 shows as missing or different is confirmed by HEAD (safety.md rule 12); what ETags cannot decide is asked for
 checksums, and at level ``bytes`` both sides are read. Out comes one outcome per row: succeeded with level, ETag and
-size of the target, or failed with ``TargetMissing``, ``TargetDifferent``, ``Undecided``, ``SourceChanged``,
-``TargetExists`` (what is there was there before the copy, which failed) or the store's own code. Nothing is written. A
-row about which the store, the network or the credentials failed has no outcome: the rest is recorded, then the attempt
-ends as unavailable.
+size of the target, or failed with ``TargetMissing``, ``TargetDifferent``, ``MetadataDiffers``, ``TagsDiffer``,
+``Undecided``, ``SourceChanged``, ``TargetExists`` (what is there was there before the copy, which failed) or the
+store's own code. Nothing is written. A row about which the store, the network or the credentials failed has no outcome:
+the rest is recorded, then the attempt ends as unavailable.
 
 The source is compared by what the manifest pinned, never by an ETag read now (rule 1): a HEAD of the source carries
-the pinned ETag as its condition and serves only to read a checksum of that very object.
+the pinned ETag as its condition and serves only to read a checksum, and the attributes, of that very object. Where
+attributes are asked for, a row is proven only when its bytes and then each of them were compared.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from s3batch.ledger.segments import NO_OUTCOME, SUCCEEDED
+from s3batch.model.attributes import Attribute
 from s3batch.model.errors import S3BatchError
-from s3batch.model.job import KeyMapping, Level
+from s3batch.model.job import CopyOptions, KeyMapping, Level
+from s3batch.model.objects import S3Object
 from s3batch.model.outcome import Code
+from s3batch.operations.compared_attributes import AttributeComparison
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
 from s3batch.operations.outage import Outage
 from s3batch.operations.readings import Seen, is_about_object, key_before, look, pick, target_keys_of
-from s3batch.operations.task import ChunkWork, TaskContext
+from s3batch.operations.task import ChunkWork, PinnedSource, TaskContext
 from s3batch.s3.answers import ObjectHead
 from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error, S3RefusedError
 from s3batch.s3.reader import S3Reader
+from s3batch.verify.attributes import covered_word
 from s3batch.verify.checksums import Verdict, compare_bytes, compare_checksums, is_layout_in_question, is_same_layout
 from s3batch.verify.compare import compare
 
@@ -42,6 +47,10 @@ MAX_PARTS = 10_000
 """S3's limits on one page of part sizes and on an object's parts (GetObjectAttributes, User Guide, read 2026-11)."""
 
 
+AS_USUAL = CopyOptions()
+"""Copies of which nothing was set anew."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyOperation:
     """Compares each row's target with the pinned entry.
@@ -53,13 +62,23 @@ class VerifyOperation:
 
     mapping: KeyMapping
     level: Level = Level.ETAG
+    attributes: frozenset[Attribute] = frozenset()
+    """What is compared beside the bytes, by requests for each row."""
+    copy: CopyOptions = AS_USUAL
+    """How the copies were made: what was set anew there is wanted here."""
 
     async def run(self, work: ChunkWork, context: TaskContext) -> None:
         """Do the rows of ``work`` and record their outcomes; rows that a stop left over have none."""
         work = without_taken(work, context)
         if work.rows and not context.stop.is_set:
             try:
-                await _Chunk(mapping=self.mapping, level=self.level, work=work, context=context).verify()
+                comparison = AttributeComparison(
+                    asked=self.attributes, copy=self.copy, source=context.source, target=context.target
+                )
+                chunk = _Chunk(
+                    mapping=self.mapping, level=self.level, comparison=comparison, work=work, context=context
+                )
+                await chunk.verify()
             except StoppedError:
                 return
             finally:
@@ -100,6 +119,7 @@ class _Chunk:
 
     mapping: KeyMapping
     level: Level
+    comparison: AttributeComparison
     work: ChunkWork
     context: TaskContext
     target_keys: list[str] = field(default_factory=list)
@@ -114,6 +134,7 @@ class _Chunk:
         rows, outcomes = self.work.rows, self.context.outcomes
         self.target_keys = target_keys_of(self.mapping, pick(self.work.keys, rows))
         outcomes.level = str(Level.ETAG if self.level is Level.RESPONSE else self.level)
+        outcomes.covered = covered_word(self.comparison.asked)
         outcomes.checked_at_ms = self.context.now_ms()
         seen = await until_stopped(self.context.stop, self._look())
         unproven = self._compare(seen)
@@ -134,7 +155,7 @@ class _Chunk:
         A listing is believed where it shows an equal ETag. Missing and different are said only after a HEAD.
         """
         rows = self.work.rows
-        if self.level in {Level.CHECKSUM, Level.BYTES}:
+        if self.level in {Level.CHECKSUM, Level.BYTES} or self.comparison.asked:
             return range(len(rows))
         found = compare(pick(self.work.etags, rows), pick(self.work.sizes, rows), seen.etags, seen.sizes)
         exceptions = {*found.missing, *found.different, *found.undecided}
@@ -189,7 +210,7 @@ class _Chunk:
             return
         level = self._level_by_etag(row, target.etag)
         if level is not None:
-            self._proven(row, target, level, checked_at_ms)
+            await self._prove(row, target_key, target, level, checked_at_ms)
         elif self._is_answer_outdated(row):
             outcomes.fail(
                 row,
@@ -229,7 +250,7 @@ class _Chunk:
             verdict = await self._compare_checksums(row, target_key, source, target)
             level = Level.CHECKSUM
         if verdict is Verdict.PROVEN:
-            self._proven(row, target, level, checked_at_ms)
+            await self._prove(row, target_key, target, level, checked_at_ms)
         elif verdict is Verdict.DIFFERENT:
             self._different(row, target.etag, target.size)
         else:
@@ -290,7 +311,10 @@ class _Chunk:
                 raise
             return Verdict.UNDECIDED
 
-    def _proven(self, row: int, target: ObjectHead, level: Level, checked_at_ms: int) -> None:
+    async def _prove(self, row: int, target_key: str, target: ObjectHead, level: Level, checked_at_ms: int) -> None:
+        """Record a row whose bytes are proven as proven, unless what else was asked for is not as it should be."""
+        if self.comparison.asked and not await self._has_equal_attributes(row, target_key, target):
+            return
         self.context.outcomes.succeed(
             row,
             etag=target.etag,
@@ -299,6 +323,27 @@ class _Chunk:
             level=str(level),
             checked_at_ms=checked_at_ms,
         )
+
+    async def _has_equal_attributes(self, row: int, target_key: str, target: ObjectHead) -> bool:
+        """Tell whether the attributes are equal; if they are not, or nobody can tell, that is recorded."""
+        work, comparison = self.work, self.comparison
+        pinned = PinnedSource(
+            bucket=work.bucket,
+            key=work.keys[row],
+            size=work.sizes[row],
+            etag=work.etags[row],
+            version_id=None if work.version_ids is None else work.version_ids[row],
+        )
+        place = S3Object(bucket=self.mapping.target_bucket, key=target_key)
+        tags = await comparison.read_tags(pinned, place, target)  # before the HEADs that tell whose tags these were
+        source = await self._pinned_source(row)
+        if source is None:
+            return False
+        finding = comparison.judge(source, await comparison.same_target(place, target), tags)
+        if finding is None:
+            return True
+        self.context.outcomes.fail(row, finding.code, message=finding.message, etag=target.etag, size=target.size)
+        return False
 
     def _missing(self, row: int) -> None:
         self.context.outcomes.fail(row, Code.TARGET_MISSING, message="Nothing is at the target.")

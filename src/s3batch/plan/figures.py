@@ -8,8 +8,8 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3batch.model.attributes import AS_SOURCES, CopyAttributes, Keep
-from s3batch.model.job import JobSpec, Level, Operation
+from s3batch.model.attributes import AS_SOURCES, Attribute, CopyAttributes, Keep
+from s3batch.model.job import JobSpec, Level, Operation, VerifyOptions
 from s3batch.model.objects import ARCHIVED_CLASSES
 from s3batch.plan.parts import DEFAULT_PART_BYTES
 
@@ -69,9 +69,10 @@ class PlanFigures:
                     * _requests_of_attributes(spec.copy.attributes, is_aws=is_aws),
                 }
             case Operation.VERIFY:
-                heads = 0 if spec.verify.level in (Level.ETAG, Level.RESPONSE) else 2 * self.entries
                 gets = 2 * self.entries if spec.verify.level is Level.BYTES else 0
-                found = {"List": pages, "Head": heads, "Get": gets}
+                tags = 2 * self.entries if Attribute.TAGS in spec.verify.attributes else 0
+                heads = self.entries * _heads_of_verify(spec.verify)
+                found = {"List": pages, "Head": heads, "Get": gets, "GetTagging": tags}
             case Operation.DELETE:
                 sides = 1 if spec.delete.unverified else 2
                 lists = is_aws or spec.delete.trust_listings
@@ -90,6 +91,14 @@ class PlanFigures:
         room = _EXAMPLES - len(self.missing_examples)
         keys = cast("list[str]", bad.column("key").to_pylist())
         self.missing_examples += keys[: max(room, 0)]
+
+
+def _heads_of_verify(options: VerifyOptions) -> int:
+    """Return how many HEADs an object takes: its target's, its source's, and again where what came between counts."""
+    by_content = options.level in {Level.CHECKSUM, Level.BYTES}
+    if not options.attributes:
+        return 2 if by_content else 0
+    return 2 + by_content + (Attribute.TAGS in options.attributes)
 
 
 def _requests_of_attributes(attributes: CopyAttributes, *, is_aws: bool) -> int:

@@ -39,13 +39,15 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("level", pa.string()),
     pa.field("outcome", pa.string(), nullable=False),
     pa.field("code", pa.string()),
+    pa.field("covered", pa.string()),
 ]
 MAPPING_SCHEMA = pa.schema(_FIELDS)
-"""Columns of both files; ``level`` is response, etag, checksum or bytes, ``outcome`` is succeeded, failed or kept."""
+"""Columns of both files; ``level`` is response, etag, checksum or bytes, ``outcome`` is succeeded, failed or kept,
+``covered`` is what the proof compared: bytes, or bytes+metadata+tags and the like."""
 
 _ENTRY_COLUMNS = ("key", "version_id", "size", "etag")
-_OUTCOME_COLUMNS = ("row", "status", "code", "etag", "version_id", "source_version_id", "level")
-_FEW_WORDS = ["level", "outcome", "code"]
+_OUTCOME_COLUMNS = ("row", "status", "code", "etag", "version_id", "source_version_id", "level", "covered")
+_FEW_WORDS = ["level", "outcome", "code", "covered"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,11 +127,13 @@ def _mapping_table(chunk: EndedChunk, mapping: KeyMapping, verified: pa.Table | 
     keys: Any = entries.column("key")
     target_keys = pc.utf8_replace_slice(keys, 0, len(mapping.strip_prefix), mapping.add_prefix)
     etag, version_id = copied.column("etag"), copied.column("version_id")
-    level, outcome, code = pa.nulls(len(keys), pa.string()), _text(copied, "status"), _text(copied, "code")
+    level = covered = pa.nulls(len(keys), pa.string())
+    outcome, code = _text(copied, "status"), _text(copied, "code")
     if verified is not None:
         etag = pc.coalesce(verified.column("etag"), etag)
         version_id = pc.coalesce(verified.column("version_id"), version_id)
         level, outcome, code = _judged(copied, verified)
+        covered = _text(verified, "covered")
     return pa.Table.from_arrays(
         [
             _uris(chunk.info.bucket, keys),
@@ -142,6 +146,7 @@ def _mapping_table(chunk: EndedChunk, mapping: KeyMapping, verified: pa.Table | 
             level,
             outcome,
             code,
+            covered,
         ],
         schema=MAPPING_SCHEMA,
     )

@@ -12,6 +12,7 @@ from s3batch.control.moves import create_move
 from s3batch.control.retry import retry
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore, open_ledger
+from s3batch.model.attributes import Attribute
 from s3batch.model.errors import RefusedError
 from s3batch.model.job import (
     DeleteOptions,
@@ -170,3 +171,23 @@ def test_a_move_whose_delete_did_not_run_is_run_again_as_a_whole(ledger: LedgerS
         ledger.request_cancel(step, actor="somebody", now_ms=1)
     with pytest.raises(RefusedError, match="Run the same move again with --if-target-exists skip-if-same"):
         again(ledger, "move-0")
+
+
+def test_a_move_requires_what_its_verify_compares_and_so_does_its_retry(ledger: LedgerStore) -> None:
+    """The delete takes no proof that covers less, the second time as the first (safety.md rule 13)."""
+    asked = (Attribute.TAGS,)
+    create_move(
+        ledger,
+        specification(),
+        verify=VerifyOptions(attributes=asked),
+        delete=DeleteOptions(),
+        is_confirmed=True,
+        now_ms=0,
+        make_id=iter([f"move-{number}" for number in range(4)]).__next__,
+    )
+    assert ledger.get_job("move-3").spec.delete.required == asked
+    for job_id in ("move-1", "move-2"):
+        complete(ledger, job_id)
+    complete(ledger, "move-3", kept=2, code="NotProven")
+    _, verify, delete = again(ledger, "move-0")
+    assert (verify.spec.verify.attributes, delete.spec.delete.required) == (asked, asked)

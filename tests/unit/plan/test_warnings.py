@@ -1,11 +1,21 @@
 """A plan says what its store cannot be relied on for, and what the user has vouched for."""
 
+import json
 from dataclasses import replace
 
 import pyarrow as pa
 
-from s3batch.model.attributes import CopyAttributes, Encryption, Keep
-from s3batch.model.job import CopyOptions, DeleteOptions, JobSpec, KeyMapping, ManifestSource, Operation
+from s3batch.model.attributes import Attribute, CopyAttributes, Encryption, Keep
+from s3batch.model.job import (
+    CopyOptions,
+    DeleteOptions,
+    JobSpec,
+    KeyMapping,
+    Level,
+    ManifestSource,
+    Operation,
+    VerifyOptions,
+)
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.warnings import store_warnings
 
@@ -83,6 +93,33 @@ def test_the_plan_counts_what_attributes_cost() -> None:
         spec = replace(COPY, copy=CopyOptions(attributes=attributes))
         for is_aws, expected in ((True, on_aws), (False, elsewhere)):
             assert figures.requests(spec, is_aws=is_aws).get("Head, Get, Put of attributes", 0) == expected
+
+
+def test_the_plan_of_a_verify_counts_what_comparing_attributes_costs() -> None:
+    """HEADs and tag readings by the object; a plain comparison of ETags takes none."""
+    figures = PlanFigures(multipart_threshold=2**30, entries=1_000)
+    metadata, both = (Attribute.METADATA,), (Attribute.METADATA, Attribute.TAGS)
+    for level, attributes, heads, tags in (
+        (Level.ETAG, (), None, None),
+        (Level.CHECKSUM, (), 2_000, None),
+        (Level.ETAG, metadata, 2_000, None),
+        (Level.ETAG, both, 3_000, 2_000),
+        (Level.BYTES, both, 4_000, 2_000),
+    ):
+        spec = replace(COPY, operation=Operation.VERIFY, verify=VerifyOptions(level=level, attributes=attributes))
+        requests = figures.requests(spec, is_aws=True)
+        assert (requests.get("Head"), requests.get("GetTagging")) == (heads, tags)
+
+
+def test_what_is_compared_and_required_is_recorded_with_the_job() -> None:
+    """And a specification of an older ledger compares and requires nothing beyond the bytes."""
+    asked = (Attribute.METADATA, Attribute.TAGS)
+    spec = replace(DELETE, verify=VerifyOptions(attributes=asked), delete=DeleteOptions(required=asked))
+    assert JobSpec.from_json(spec.to_json()) == spec
+    members = json.loads(spec.to_json())
+    del members["verify"]["attributes"], members["delete"]["required"]
+    older = JobSpec.from_json(json.dumps(members))
+    assert (older.verify.attributes, older.delete.required) == ((), ())
 
 
 def test_the_plan_of_a_copy_names_what_copies_do_not_have_of_their_sources() -> None:

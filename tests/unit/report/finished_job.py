@@ -30,6 +30,8 @@ class Task:
     message: str | None = None
     target_etag: str | None = None
     level: str | None = None
+    covered: str | None = None
+    """Of all proven tasks of a chunk; the first that has one says it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,7 @@ def _batch(bucket: str, tasks: Sequence[Task]) -> pa.RecordBatch:
 
 def _columns(tasks: Sequence[Task]) -> OutcomeColumns:
     columns = OutcomeColumns(len(tasks))
+    columns.covered = next((task.covered for task in tasks if task.covered), None)
     for row, task in enumerate(tasks):
         if task.status == "succeeded":
             columns.succeed(

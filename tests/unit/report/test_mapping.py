@@ -39,7 +39,7 @@ def outcomes_by_key(files: MappingFiles) -> dict[str, tuple[str | None, str, str
 def test_a_verified_copy_is_told_with_both_identities(tmp_path: Path) -> None:
     """All columns, in Parquet and CSV alike."""
     task = Task(key="cdaweb/a b.cdf", version_id="v1", size=7, etag="source-etag", target_etag="answered-etag")
-    proof = Task(key="cdaweb/a b.cdf", size=7, target_etag="seen-etag", level="etag")
+    proof = Task(key="cdaweb/a b.cdf", size=7, target_etag="seen-etag", level="etag", covered="bytes+tags")
     files = mapping_of(tmp_path, finished_job(tmp_path, [task]), finished_job(tmp_path, [proof], epoch=2))
     expected = {
         "source_uri": "s3://source-bucket/cdaweb/a b.cdf",
@@ -52,6 +52,7 @@ def test_a_verified_copy_is_told_with_both_identities(tmp_path: Path) -> None:
         "level": "etag",
         "outcome": "succeeded",
         "code": None,
+        "covered": "bytes+tags",
     }
     assert files.rows == 1
     assert pq.read_table(files.parquet).schema.names == MAPPING_SCHEMA.names
