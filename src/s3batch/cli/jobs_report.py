@@ -52,7 +52,7 @@ def report(
                 way_out=f"`s3batch jobs watch {jobs[-1].id}` shows how it ends.",
             )
         if as_json:
-            members = ("job_id", "operation", "status", "report", "mapping", "remaining", "codes")
+            members = ("job_id", "operation", "status", "report", "mapping", "remaining", "extra", "codes")
             documents = [{name: job_document(job)[name] for name in members} for job in jobs]
             print_document(documents[0] if len(jobs) == 1 else {"move_id": jobs[0].move_id, "jobs": documents})
         else:

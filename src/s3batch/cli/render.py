@@ -65,7 +65,7 @@ def summary_lines(jobs: Sequence[Job]) -> list[str]:
     for job in _with_own_codes(jobs):
         lines += _code_lines(job)
     for job in jobs:
-        lines += _remaining_lines(job)
+        lines += [*_remaining_lines(job), *_extra_lines(job)]
     lines += _file_lines(jobs)
     lines += [_labelled("next", step) for step in next_steps(jobs)]
     return lines
@@ -73,7 +73,7 @@ def summary_lines(jobs: Sequence[Job]) -> list[str]:
 
 def report_lines(jobs: Sequence[Job]) -> list[str]:
     """Return where the files of the jobs are, and what remains at a move's source."""
-    return [*_file_lines(jobs), *(line for job in jobs for line in _remaining_lines(job))]
+    return [*_file_lines(jobs), *(line for job in jobs for line in (*_remaining_lines(job), *_extra_lines(job)))]
 
 
 def next_steps(jobs: Sequence[Job]) -> list[str]:
@@ -232,6 +232,17 @@ def _remaining_lines(job: Job) -> list[str]:
         )
     ]
     return lines + [_labelled("", visible(f"  {example}")) for example in remaining["not_in_manifest_examples"]]
+
+
+def _extra_lines(job: Job) -> list[str]:
+    extra = cast("Mapping[str, Any]", (job.report or {}).get("extra") or {})
+    if not extra:
+        return []
+    if not extra["entries"]:
+        return [_labelled("target", "has nothing that no entry explains: it was listed after the comparison")]
+    found = f"{count_text(int(extra['entries']), 'object')}, {size_text(int(extra['bytes']))}"
+    text = f"has {found}, that no entry explains; the list is {visible(str(extra['manifest']))}"
+    return [_labelled("target", text), *(_labelled("", visible(f"  {example}")) for example in extra["examples"])]
 
 
 def _file_lines(jobs: Sequence[Job]) -> list[str]:

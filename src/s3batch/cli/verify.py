@@ -18,7 +18,16 @@ from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import UsageError
-from s3batch.model.job import JobSpec, Level, ManifestSource, Operation
+from s3batch.model.job import Extra, JobSpec, Level, ManifestSource, Operation, VerifyOptions
+
+ExtraOption = Annotated[
+    Extra | None,
+    typer.Option(
+        help="List the target, too, for objects that no entry explains, and write their manifest; with fail they count"
+        " as a difference.",
+        show_default=False,
+    ),
+]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -38,6 +47,7 @@ def verify(
     *,
     selection: Selection,
     proving: Proving,
+    extra: ExtraOption = None,
     store: Store,
     reporting: Reporting,
     creating: Creating,
@@ -53,15 +63,16 @@ def verify(
             "--job stands alone: its objects, mapping and store are those of the copy.",
             way_out="Write SOURCE TARGET with filters, or --job COPY_JOB.",
         )
+    options = replace(proving.options(), extra=extra)
     if job is None:
-        spec = _request(where, selection, proving, store, reporting)
+        spec = _request(where, selection, options, store, reporting)
         copy_job = None
     else:
         spec, copy_job = None, job
     with open_session(following, upgrade=upgrade) as session:
         recorded = create_job(
             session.store,
-            spec or _of_copy(session.store, str(copy_job), proving, store, reporting),
+            spec or _of_copy(session.store, str(copy_job), options, store, reporting),
             now_ms=now_ms(),
             priority=creating.priority,
             description=creating.description,
@@ -70,9 +81,11 @@ def verify(
         see_through(session, [recorded], is_new=True, dry_run=creating.dry_run)
 
 
-def _request(where: FromTo, selection: Selection, proving: Proving, store: Store, reporting: Reporting) -> JobSpec:
+def _request(
+    where: FromTo, selection: Selection, options: VerifyOptions, store: Store, reporting: Reporting
+) -> JobSpec:
     """Return the specification of a comparison of two prefixes."""
-    if proving.level is Level.RESPONSE:
+    if options.level is Level.RESPONSE:
         raise UsageError(
             "--level response rests on a copy's own answers, and no copy job is named.",
             way_out="Use --job COPY_JOB, or the level etag, checksum or bytes.",
@@ -86,20 +99,31 @@ def _request(where: FromTo, selection: Selection, proving: Proving, store: Store
         operation=Operation.VERIFY,
         source=source,
         mapping=mapping,
-        verify=proving.options(),
+        verify=options,
         connection=connection,
     )
+    _refuse_extra_of_some(spec)
     return with_reporting(spec, reporting)
 
 
-def _of_copy(ledger: LedgerStore, job_id: str, proving: Proving, store: Store, reporting: Reporting) -> JobSpec:
+def _of_copy(ledger: LedgerStore, job_id: str, options: VerifyOptions, store: Store, reporting: Reporting) -> JobSpec:
     """Return the specification that verifies a copy job: its objects, mapping and store."""
     copy = step_of(ledger.find_jobs(job_id), Operation.COPY, job_id)
     spec = replace(
         copy.spec,
         operation=Operation.VERIFY,
         source=ManifestSource(job_id=copy.id),
-        verify=proving.options(),
+        verify=options,
         connection=replace(copy.spec.connection, concurrency=store.concurrency, max_rate=store.max_rate),
     )
+    _refuse_extra_of_some(replace(spec, source=copy.spec.source))
     return replace(with_reporting(spec, reporting), chunk_entries=copy.spec.chunk_entries)
+
+
+def _refuse_extra_of_some(spec: JobSpec) -> None:
+    """Refuse to call all copies extra whose sources a filter, or a retry, left out."""
+    if spec.verify.extra is not None and (spec.source.filter or spec.source.is_retry):
+        raise UsageError(
+            "--extra looks for objects that no entry explains, and here not all sources are entries.",
+            way_out="Verify the whole of SOURCE and TARGET with --extra, without filters.",
+        )

@@ -52,7 +52,13 @@ def retry(
             make_id=make_id,
         )
     job = _with_failures(jobs[0], codes)
-    spec = replace(job.spec, source=_failed_rows_of(job, codes), copy=_again(job.spec.copy), list_source_at_end=False)
+    spec = replace(
+        job.spec,
+        source=_failed_rows_of(job, codes),
+        copy=_again(job.spec.copy),
+        verify=replace(job.spec.verify, extra=None),  # of some rows only, all other copies would be extra
+        list_source_at_end=False,
+    )
     description = f"again what failed in {job.id}"
     if job.operation is Operation.DELETE and not spec.delete.unverified:
         return _verify_and_delete(

@@ -47,6 +47,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "progress": job.progress,
         "mapping": report.get("mapping"),
         "remaining": report.get("remaining"),
+        "extra": report.get("extra"),
         "codes": [
             {"code": code, "count": count, "advice": advice(code), "samples": _samples(report, code)}
             for code, count in counts.by_code.items()

@@ -1,4 +1,6 @@
-"""The end of a job: completion report, old -> new mapping, samples of failures, and what remains at a move's source.
+"""The end of a job: its completion report, the old -> new mapping, samples of failures, and what was listed at last.
+
+What was listed is what remains at a move's source, or what a verify found at the target beside its copies.
 
 Input: a job whose chunks are at rest. Output: files below the job's folder, the completion report in a bucket or folder
 of the user's where one was named, and a JSON value for the ledger that says where they are. All of it is durable before
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from s3batch.execute.extra import list_extra
 from s3batch.execute.remaining import list_remaining
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Segment
@@ -75,6 +78,8 @@ async def write_report(job: Job, services: RunnerServices) -> dict[str, object]:
         }
         if spec.mapping is not None and spec.operation is not Operation.DELETE:
             report["mapping"] = await _write_mapping(job, services, manifest, segments)
+    if spec.operation is Operation.VERIFY and spec.verify.extra is not None:
+        report["extra"] = await list_extra(job, services)
     if spec.list_source_at_end:
         report["remaining"] = await list_remaining(job, services, segments.by_chunk)
     return report

@@ -57,6 +57,15 @@ class Level(StrEnum):
     BYTES = "bytes"
 
 
+class Extra(StrEnum):
+    """What a verify does about objects at the target that no entry explains, where it was told to look for them."""
+
+    REPORT = "report"
+    """List them."""
+    FAIL = "fail"
+    """List them, and count any as a difference (exit code 3)."""
+
+
 class ReportScope(StrEnum):
     """Which tasks a completion report has rows for."""
 
@@ -120,6 +129,8 @@ class VerifyOptions:
     level: Level = Level.ETAG
     attributes: tuple[Attribute, ...] = ()
     """What is compared beside the bytes."""
+    extra: Extra | None = None
+    """``None`` does not look at what the target has beyond the entries."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +232,7 @@ class JobSpec:
                 verify=VerifyOptions(
                     level=Level(verify.get("level", Level.ETAG)),
                     attributes=tuple(map(Attribute, verify.get("attributes", ()))),
+                    extra=None if verify.get("extra") is None else Extra(verify["extra"]),
                 ),
                 delete=DeleteOptions(**delete),
                 report=ReportOptions(

@@ -7,7 +7,7 @@ import pytest
 
 from s3batch.control.exit_code import exit_code
 from s3batch.ledger.records import Job
-from s3batch.model.job import JobSpec, ManifestSource, Operation
+from s3batch.model.job import Extra, JobSpec, ManifestSource, Operation, VerifyOptions
 from s3batch.model.status import JobStatus
 
 _SPEC = JobSpec(operation=Operation.COPY, source=ManifestSource(list_bucket="bkt"))
@@ -23,6 +23,20 @@ _JOB = Job(
 
 def _job(**changes: object) -> Job:
     return replace(_JOB, **changes)  # type: ignore[arg-type]
+
+
+def _verify(extra: Extra | None, entries: int) -> Job:
+    spec = replace(_SPEC, operation=Operation.VERIFY, verify=VerifyOptions(extra=extra))
+    report = json.dumps({"extra": {"entries": entries}} if extra else {})
+    return _job(operation=Operation.VERIFY, spec_json=spec.to_json(), report_json=report)
+
+
+@pytest.mark.parametrize(
+    ("extra", "entries", "code"), [(None, 0, 0), (Extra.REPORT, 2, 0), (Extra.FAIL, 0, 0), (Extra.FAIL, 2, 3)]
+)
+def test_what_no_entry_explains_is_a_difference_only_if_asked(extra: Extra | None, entries: int, code: int) -> None:
+    """A target may hold other things by right."""
+    assert exit_code([_verify(extra, entries)]) == code
 
 
 @pytest.mark.parametrize(
