@@ -28,6 +28,8 @@ def _head(kind: str | None = FULL_OBJECT, **checksums: str) -> ObjectHead:
         (_head(SHA256="x"), _head(SHA256="y"), Verdict.DIFFERENT),
         (_head(SHA256="x"), _head(CRC32="x"), Verdict.UNDECIDED),
         (_head(), _head(), Verdict.UNDECIDED),
+        (_head(SHA256=""), _head(SHA256=""), Verdict.UNDECIDED),
+        (_head(SHA256=""), _head(SHA256="x"), Verdict.UNDECIDED),
         (_head(SHA256="x", CRC32="1"), _head(SHA256="x", CRC32="2"), Verdict.DIFFERENT),
         (_head(SHA256="x", CRC32="1"), _head(SHA256="x", SHA1="2"), Verdict.PROVEN),
         (_head(COMPOSITE, SHA256="x-2"), _head(COMPOSITE, SHA256="x-2"), Verdict.PROVEN),
