@@ -17,6 +17,7 @@ from s3batch.model.errors import S3BatchError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "manifest": ("s3batch.cli.manifest", "Make and show manifests: lists of objects."),
+    "check": ("s3batch.cli.check", "Look at a source and a target before a copy or move."),
     "copy": ("s3batch.cli.copy", "Copy objects, each pinned to what the manifest names."),
     "verify": ("s3batch.cli.verify", "Prove that copies are the objects."),
     "delete": ("s3batch.cli.delete", "Delete objects whose copies were proven."),

@@ -25,15 +25,18 @@ from s3batch.manifest.generator import generate_entries
 from s3batch.manifest.location import open_manifest
 from s3batch.manifest.normalise import Normalised, Normaliser
 from s3batch.manifest.normalised import ChunkInfo, NormalisedManifest
+from s3batch.model.attributes import Keep
 from s3batch.model.errors import InconsistentError, RefusedError
 from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation, Plan
 from s3batch.model.objects import MAX_COPY_BYTES, S3Object
 from s3batch.plan.collisions import KeySpan, check_collisions
 from s3batch.plan.figures import PlanFigures
-from s3batch.plan.lifecycle import lifecycle_warnings, unread_warning
+from s3batch.plan.findings import require_permitted, warnings_of
 from s3batch.plan.mapping import check_mapping
+from s3batch.plan.preflight import copy_findings
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
+from s3batch.s3.bucket_reading import read_bucket
 from s3batch.s3.client import S3Reader
 from s3batch.s3.errors import S3RefusedError
 
@@ -86,7 +89,7 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         if will_delete:
             await _check_buckets(spec, manifest)
         if spec.operation is Operation.COPY and spec.mapping is not None:
-            found = await _lifecycle_warnings(spec, spec.mapping)
+            found = await _target_warnings(spec, spec.mapping)
             plan = replace(plan, warnings=(*plan.warnings, *found))
         return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
 
@@ -237,15 +240,23 @@ async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
         await _deletable_versioning(spec.connection, span.bucket)
 
 
-async def _lifecycle_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...]:
-    """Return what the target bucket will do to the copies, or that nobody may ask."""
-    bucket = mapping.target_bucket
-    try:
-        async with await S3Reader.open(spec.connection) as reader:
-            rules = await reader.get_bucket_lifecycle(bucket)
-    except S3RefusedError as error:
-        return (unread_warning(bucket, error.code),)
-    return lifecycle_warnings(rules, bucket=bucket, prefix=mapping.add_prefix, ignore_expiry=spec.copy.ignore_lifecycle)
+async def _target_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...]:
+    """Return what the target bucket will do to the copies, or that nobody may ask (safety.md rule 24).
+
+    Raises:
+        RefusedError: a copy would not last (``TargetExpires``), or there is no such bucket.
+    """
+    async with await S3Reader.open(spec.connection) as reader:
+        target = await read_bucket(reader, mapping.target_bucket)
+    attributes = spec.copy.attributes
+    findings = copy_findings(
+        target,
+        mapping.add_prefix,
+        ignore_lifecycle=spec.copy.ignore_lifecycle,
+        has_encryption=attributes.encryption is not None or Keep.ENCRYPTION in attributes.keep,
+    )
+    require_permitted(findings)
+    return warnings_of(findings)
 
 
 def _plan(

@@ -42,9 +42,14 @@ def parse_lifecycle(body: bytes) -> tuple[LifecycleRule, ...]:
     return tuple(_rule(each, number) for number, each in enumerate(root.find_all("Rule"), start=1))
 
 
+def rule_scope(element: Element) -> Element:
+    """Return the element of a rule that says which objects it is for; in older ones the rule itself."""
+    scope = element.find("Filter") or element
+    return scope.find("And") or scope
+
+
 def _rule(element: Element, number: int) -> LifecycleRule:
-    scope = element.find("Filter") or element  # the prefix stands in the rule itself in older configurations
-    scope = scope.find("And") or scope
+    scope = rule_scope(element)
     expiration = element.find("Expiration")
     abort = element.find("AbortIncompleteMultipartUpload")
     transitions = [(_moment(each), each.value("StorageClass")) for each in element.find_all("Transition")]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from s3batch.config import Connection
 from s3batch.model.errors import RefusedError
@@ -24,15 +24,14 @@ from s3batch.s3.answers import (
     UploadsPage,
     VersionsPage,
 )
+from s3batch.s3.bucket_settings import VERSIONING, Setting
 from s3batch.s3.errors import (
-    INVALID_ANSWER,
     NO_SUCH_KEY,
     NO_SUCH_UPLOAD,
     NOT_IMPLEMENTED,
     S3RefusedError,
     TransportError,
 )
-from s3batch.s3.lifecycle import LifecycleRule, parse_lifecycle
 from s3batch.s3.object_headers import conditions, object_head
 from s3batch.s3.opening import open_sender
 from s3batch.s3.retry import ANSWER_TOO_LARGE, MAX_ATTEMPTS, RetryClass, classify_transport
@@ -46,9 +45,10 @@ from s3batch.s3.xml_answers import (
     parse_parts_page,
     parse_tagging,
     parse_uploads_page,
-    parse_versioning,
 )
-from s3batch.s3.xml_tree import XmlError
+from s3batch.s3.xml_tree import XmlError, parse_tree
+
+T = TypeVar("T")
 
 MAX_KEYS = 1000
 """Keys on one page at most (ListObjectsV2 API reference, read 2026-11)."""
@@ -58,9 +58,6 @@ MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
 MAX_ATTRIBUTES_BYTES = 1024 * 1024
 """1,000 parts with three checksums each have about 300 KB."""
-
-NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
-"""A bucket without lifecycle rules."""
 
 _ATTRIBUTES = "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"
 
@@ -312,24 +309,23 @@ class S3Reader:
             raise _no_attributes(bucket, key)
         return answer
 
-    async def get_bucket_versioning(self, bucket: str) -> str:
-        """Return ``Enabled``, ``Suspended`` or, for a bucket that never had versions, the empty text."""
-        call = self._call("GetBucketVersioning", "GET", bucket, query=[("versioning", "")])
-        return await self._sender.send(call, lambda response: parse_versioning(response.body))
-
-    async def get_bucket_lifecycle(self, bucket: str) -> tuple[LifecycleRule, ...]:
-        """Return the bucket's lifecycle rules; none where there is no configuration.
+    async def get_bucket_setting(self, bucket: str, setting: Setting[T]) -> T:
+        """Return what a bucket is set to do, as ``bucket_settings`` names it; its ``unset`` where it is not set.
 
         Raises:
-            S3RefusedError: they may not be read, or the store does not know the call (``InvalidAnswer``).
+            S3RefusedError: it may not be read, or (``NotImplemented``) the store does not know the call.
         """
-        call = self._call("GetBucketLifecycleConfiguration", "GET", bucket, query=[("lifecycle", "")])
+        call = self._call(setting.operation, "GET", bucket, query=[(setting.subresource, "")])
         try:
-            return await self._sender.send(call, lambda response: _lifecycle(response, bucket))
+            return await self._sender.send(call, lambda response: _setting(response, bucket, setting))
         except S3RefusedError as error:
-            if error.code == NO_LIFECYCLE:
-                return ()
+            if error.code == setting.unset_code:
+                return setting.unset
             raise
+
+    async def get_bucket_versioning(self, bucket: str) -> str:
+        """Return ``Enabled``, ``Suspended`` or, for a bucket that never had versions, the empty text."""
+        return await self.get_bucket_setting(bucket, VERSIONING)
 
     async def head_bucket(self, bucket: str) -> str:
         """Return the bucket's region; the configured one where the store does not tell.
@@ -412,13 +408,16 @@ class S3Reader:
         )
 
 
-def _lifecycle(response: RawResponse, bucket: str) -> tuple[LifecycleRule, ...]:
-    """Return the rules; a store that answers with something else does not know the call, whatever its status says."""
+def _setting(response: RawResponse, bucket: str, setting: Setting[T]) -> T:
+    """Return the setting; a store that answers with something else does not know the call, whatever its status says."""
+    parse_tree(response.body)  # what is no document at all may be one the next time
     try:
-        return parse_lifecycle(response.body)
+        return setting.parse(response.body)
     except XmlError as error:
         raise S3RefusedError(
-            f"GetBucketLifecycleConfiguration s3://{bucket}/: {error}.", code=INVALID_ANSWER, status=response.status
+            f"The store does not know {setting.operation} (asked for s3://{bucket}/): {error}.",
+            code=NOT_IMPLEMENTED,
+            status=response.status,
         ) from error
 
 

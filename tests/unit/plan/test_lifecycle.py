@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3batch.model.errors import RefusedError
-from s3batch.plan.lifecycle import lifecycle_warnings, unread_warning
+from s3batch.plan.findings import MAX_TOLD, Weight, exit_code_of, require_permitted, warnings_of
+from s3batch.plan.lifecycle import lifecycle_findings, unread_lifecycle
 from s3batch.s3.lifecycle import LifecycleRule, parse_lifecycle
 from s3batch.s3.xml_tree import XmlError
 
@@ -13,8 +14,10 @@ EXPIRING = LifecycleRule(name="clean", is_enabled=True, prefix="tmp/", expires="
 
 
 def warnings(rule: LifecycleRule, prefix: str, *, ignore_expiry: bool = False) -> tuple[str, ...]:
-    """Return what is said of one rule."""
-    return lifecycle_warnings([rule], bucket="b", prefix=prefix, ignore_expiry=ignore_expiry)
+    """Return what a plan says of one rule, unless it is refused."""
+    findings = lifecycle_findings([rule], bucket="b", prefix=prefix, ignore_expiry=ignore_expiry)
+    require_permitted(findings)
+    return warnings_of(findings)
 
 
 @pytest.mark.parametrize("prefix", ["tmp/", "tmp/a/", "", "t"])
@@ -44,7 +47,18 @@ def test_transitions_and_aborts_are_told() -> None:
         "The target's lifecycle moves copies to GLACIER after 1 days (rule cold).",
         "The target's lifecycle aborts uploads after 1 days (rule cold).",
     )
-    assert "AccessDenied" in unread_warning("b", "AccessDenied")
+    assert "AccessDenied" in unread_lifecycle("b", "AccessDenied").text
+
+
+def test_a_thousand_rules_are_counted_and_none_hides_a_refusal() -> None:
+    """What is told is bounded; that the target deletes copies is told also if other rules come first."""
+    rules = [LifecycleRule(name=f"{n}", is_enabled=True, expires="after 1 days") for n in range(1000)]
+    cold = LifecycleRule(name="cold", is_enabled=True, transitions=("GLACIER after 1 days",))
+    findings = lifecycle_findings([cold, *rules], bucket="b", prefix="x/", ignore_expiry=False)
+    assert len(findings) == MAX_TOLD + 2
+    assert exit_code_of(findings) == 4
+    assert "995 more of this kind" in next(each.text for each in findings if "more" in each.text)
+    assert {each.weight for each in findings if each.code == "TargetExpires"} == {Weight.REFUSAL}
 
 
 @given(rule_prefix=st.text("ab/", max_size=4), prefix=st.text("ab/", max_size=4), rest=st.text("ab/", max_size=4))
