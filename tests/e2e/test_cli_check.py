@@ -149,6 +149,26 @@ def test_notifications_of_a_target_are_found(moto: Server, bucket_name: str, tmp
     assert check(moto, tmp_path, f"s3://{bucket_name}/a/", f"s3://{bucket_name}/c/", "--json").code == 0
 
 
+def test_the_plan_of_a_move_tells_what_its_deletes_set_off(ministack: Server, bucket_name: str, tmp_path: Path) -> None:
+    """Delete markers that are replicated elsewhere hide the object there, too; of a copy that is no matter."""
+    client = ministack.boto3_client()
+    for name in (bucket_name, f"{bucket_name}-r"):
+        client.create_bucket(Bucket=name)
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=bucket_name, Key="a/k", Body=b"sun")
+    rule = {"ID": "r", "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": "a/"}}
+    rule |= {"DeleteMarkerReplication": {"Status": "Enabled"}}
+    rule |= {"Destination": {"Bucket": f"arn:aws:s3:::{bucket_name}-r"}}
+    replication = {"Role": "arn:aws:iam::123456789012:role/r", "Rules": [rule]}
+    _changed(ministack, bucket_name, "put_bucket_replication", ReplicationConfiguration=replication)
+    commands = CommandLine(home=tmp_path, environment=ministack.environment())
+    places = (f"s3://{bucket_name}/a/", f"s3://{bucket_name}/b/", "--dry-run", "--json")
+    move = commands.run("move", *places).document["jobs"][0]["plan"]["warnings"]
+    copy = commands.run("copy", *places).document["plan"]["warnings"]
+    assert any("Delete markers of originals are replicated" in each for each in move)
+    assert not any("Delete markers" in each for each in copy)
+
+
 def test_who_pays_is_told(ceph_rgw: Server, bucket_name: str, tmp_path: Path) -> None:
     """Unless the request says that its sender does."""
     client = ceph_rgw.boto3_client()

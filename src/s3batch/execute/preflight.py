@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from s3batch.model.objects import S3Object, S3Prefix
+from s3batch.model.objects import ARCHIVED_CLASSES, S3Object, S3Prefix
 from s3batch.plan.findings import Finding
 from s3batch.plan.preflight import (
     Ability,
@@ -59,10 +59,16 @@ async def _try_listing(reader: S3Reader, place: S3Prefix, ability: Ability) -> t
 
 
 async def _try_reading(reader: S3Reader, bucket: str, page: ListPage | None) -> list[Tried]:
-    """Read one byte and the tags of one object: the smallest that has a byte, for stores that ignore ranges."""
+    """Read one byte and the tags of one object: not an archived one, and the smallest that has a byte.
+
+    A store may ignore the range.
+    """
     if page is None or not page.keys:
         return []
-    size, key = min(zip(page.sizes, page.keys, strict=True), key=lambda pair: (pair[0] == 0, pair[0]))
+    _, _, size, key = min(
+        (storage_class in ARCHIVED_CLASSES, size == 0, size, key)
+        for storage_class, size, key in zip(page.storage_classes, page.sizes, page.keys, strict=True)
+    )
     reading = reader.get_object(bucket, key, byte_range=_ONE_BYTE) if size else reader.get_object(bucket, key)
     place = str(S3Object(bucket=bucket, key=key))
     return [

@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import cast
 
@@ -33,7 +33,7 @@ from s3batch.plan.collisions import KeySpan, check_collisions
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.findings import require_permitted, warnings_of
 from s3batch.plan.mapping import check_mapping
-from s3batch.plan.preflight import copy_findings
+from s3batch.plan.preflight import copy_findings, source_findings
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
 from s3batch.s3.bucket_reading import read_bucket
@@ -87,7 +87,8 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
             _plan, spec, manifest, scratch_folder(folder), duplicates, is_aws=is_aws, will_delete=will_delete
         )
         if will_delete:
-            await _check_buckets(spec, manifest)
+            found = await _source_warnings(spec, manifest)
+            plan = replace(plan, warnings=(*plan.warnings, *found))
         if spec.operation is Operation.COPY and spec.mapping is not None:
             found = await _target_warnings(spec, spec.mapping)
             plan = replace(plan, warnings=(*plan.warnings, *found))
@@ -234,10 +235,27 @@ async def _is_aws(connection: Connection) -> bool:
         return reader.is_aws
 
 
-async def _check_buckets(spec: JobSpec, manifest: NormalisedManifest) -> None:
-    """Refuse what the source bucket makes unsafe: deletes where versioning is suspended."""
+async def _source_warnings(spec: JobSpec, manifest: NormalisedManifest) -> tuple[str, ...]:
+    """Return what the source buckets will do when originals go.
+
+    Raises:
+        RefusedError: a delete there is unsafe: versioning is suspended, or may not be read.
+    """
+    found: list[str] = []
     for span in _spans(manifest.chunks):
         await _deletable_versioning(spec.connection, span.bucket)
+        async with await S3Reader.open(spec.connection) as reader:
+            source = await read_bucket(reader, span.bucket)
+        found += warnings_of(
+            source_findings(source, _shared_prefix(span), requester_pays=spec.connection.requester_pays)
+        )
+    return tuple(found)
+
+
+def _shared_prefix(span: KeySpan) -> str:
+    """Return what all keys of a span begin with: they are sorted, so that is what the first and the last share."""
+    pairs = zip(span.first_key, span.last_key, strict=False)
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 async def _target_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...]:

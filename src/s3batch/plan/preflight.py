@@ -16,7 +16,7 @@ from s3batch.plan.findings import Finding, Weight, bounded
 from s3batch.plan.lifecycle import lifecycle_findings, may_share_keys, unread_lifecycle
 from s3batch.s3 import bucket_settings as settings
 from s3batch.s3.bucket_reading import BucketReading, Unread
-from s3batch.s3.bucket_settings import DefaultEncryption
+from s3batch.s3.bucket_settings import DefaultEncryption, Setting
 
 _CREATED = "s3:ObjectCreated"
 _REMOVED = "s3:ObjectRemoved"
@@ -70,6 +70,7 @@ def source_findings(source: BucketReading, prefix: str, *, requester_pays: bool)
         *_notifications(source, prefix, _REMOVED, code="SourceNotifies", what="Each delete of an original"),
         *_marker_replication(source, prefix),
         *_payer(source, requester_pays=requester_pays),
+        *_source_unread(source),
     )
 
 
@@ -326,6 +327,29 @@ def _payer(source: BucketReading, *, requester_pays: bool) -> list[Finding]:
     ]
 
 
+def _source_unread(source: BucketReading) -> list[Finding]:
+    denied = _denied(((settings.NOTIFICATIONS, source.notifications), (settings.REPLICATION, source.replication)))
+    if not denied:
+        return []
+    return [
+        Finding(
+            weight=Weight.WARNING,
+            code="SourceSettingsNotRead",
+            text=f"Not readable of {source.bucket}: {', '.join(denied)}.",
+            way_out="Ask its owner what it does when objects are deleted.",
+        )
+    ]
+
+
+def _denied(read: Iterable[tuple[Setting[object], object]]) -> list[str]:
+    """Return what these credentials may not ask for, with the refusal's code."""
+    return [
+        f"{setting.noun} ({found.code})"
+        for setting, found in read
+        if isinstance(found, Unread) and not found.is_unknown_to_store
+    ]
+
+
 def _unread(target: BucketReading) -> tuple[Finding, ...]:
     """Say in one sentence each what could not be asked, and what the store has no notion of."""
     read = (
@@ -335,9 +359,8 @@ def _unread(target: BucketReading) -> tuple[Finding, ...]:
         (settings.OBJECT_LOCK, target.retention),
         (settings.VERSIONING, target.versioning),
     )
-    unread = [(setting.noun, found) for setting, found in read if isinstance(found, Unread)]
-    unknown = [noun for noun, found in unread if found.is_unknown_to_store]
-    denied = [f"{noun} ({found.code})" for noun, found in unread if not found.is_unknown_to_store]
+    unknown = [setting.noun for setting, found in read if isinstance(found, Unread) and found.is_unknown_to_store]
+    denied = _denied(read)
     findings = []
     if denied:
         findings.append(

@@ -121,6 +121,8 @@ def test_what_the_source_sends_elsewhere_when_originals_go_is_told() -> None:
         "RequesterPays",
     ]
     assert codes(source_findings(reading, "a/", requester_pays=True)) == []
+    denied = replace(PLAIN, notifications=Unread(code="AccessDenied"))
+    assert codes(source_findings(denied, "a/", requester_pays=False)) == ["SourceSettingsNotRead"]
 
 
 def test_regions_that_differ_are_told_and_unknown_ones_are_not_guessed() -> None:
