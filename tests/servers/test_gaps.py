@@ -209,6 +209,48 @@ def copy_multipart_etag(place: Place) -> None:
     assert "-" not in place.copy()["CopyObjectResult"]["ETag"]
 
 
+def versions_newest_first(place: Place) -> None:
+    """Versions and delete markers of a key come in one order, the newest first."""
+    _enable_versioning(place)
+    place.put("versioned")
+    place.client.delete_object(Bucket=place.bucket, Key="versioned")
+    bodies: list[bytes] = []  # boto3 sorts versions and markers apart, so the order shows on the wire alone
+    place.client.meta.events.register(
+        "before-parse.s3.ListObjectVersions", lambda response_dict, **_: bodies.append(response_dict["body"])
+    )
+    place.client.list_object_versions(Bucket=place.bucket, Prefix="versioned")
+    assert bodies[0].index(b"<DeleteMarker>") < bodies[0].index(b"<Version>")
+
+
+def second_delete_marker(place: Place) -> None:
+    """Each delete without version id adds a marker, also over a marker."""
+    _enable_versioning(place)
+    place.put("versioned")
+    for _ in range(2):
+        place.client.delete_object(Bucket=place.bucket, Key="versioned")
+    assert len(place.client.list_object_versions(Bucket=place.bucket)["DeleteMarkers"]) == 2
+
+
+def versions_of_control_keys(place: Place) -> None:
+    """With encoding-type=url the versions of any key can be listed by its prefix."""
+    _enable_versioning(place)
+    place.put("control\x01character")
+    listed = place.client.list_object_versions(Bucket=place.bucket, Prefix="control\x01character")
+    assert [each["Key"] for each in listed["Versions"]] == ["control\x01character"]
+
+
+def versions_of_carriage_returns(place: Place) -> None:
+    """A carriage return in a key survives a listing of versions."""
+    _enable_versioning(place)
+    place.put("carriage\rreturn")
+    listed = place.client.list_object_versions(Bucket=place.bucket, Prefix="carriage")
+    assert [each["Key"] for each in listed["Versions"]] == ["carriage\rreturn"]
+
+
+def _enable_versioning(place: Place) -> None:
+    place.client.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
 CHECKS: tuple[Callable[[Place], None], ...] = (
     copy_source_if_match,
     copy_if_none_match,
@@ -232,6 +274,10 @@ CHECKS: tuple[Callable[[Place], None], ...] = (
     object_lock_retention,
     put_if_none_match,
     restore,
+    versions_newest_first,
+    second_delete_marker,
+    versions_of_control_keys,
+    versions_of_carriage_returns,
 )
 
 

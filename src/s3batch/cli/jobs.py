@@ -29,6 +29,7 @@ class JobCommands(LazyGroup):
         "resume": ("s3batch.cli.jobs_steer", "Let a paused job go on, or one whose runner was killed."),
         "cancel": ("s3batch.cli.jobs_steer", "End a job or a move; what is done stays done."),
         "retry": ("s3batch.cli.jobs_steer", "Make a new job of the tasks that failed or were kept."),
+        "undo": ("s3batch.cli.jobs_undo", "Remove the delete markers that a delete job made."),
         "report": ("s3batch.cli.jobs_report", "Tell where the report is; print the failed rows."),
     }
 

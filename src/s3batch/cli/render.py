@@ -21,10 +21,24 @@ from s3batch.report.text import count_text, duration_text, moment_text, size_tex
 SHORT_ID = 8
 """Characters of an id in lists: enough to ask by as long as no other id begins so."""
 
-SUCCESS_CODES = frozenset({Code.ALREADY_COPIED, Code.ALREADY_SAME, Code.SKIPPED, Code.ALREADY_GONE})
+SUCCESS_CODES = frozenset(
+    {
+        Code.ALREADY_COPIED,
+        Code.ALREADY_SAME,
+        Code.SKIPPED,
+        Code.ALREADY_GONE,
+        Code.ALREADY_UNDONE,
+        Code.NOT_DELETED,
+    }
+)
 """Codes of tasks that succeeded in a special way."""
 
-_DONE_WORD = {Operation.COPY: "copied", Operation.VERIFY: "proven", Operation.DELETE: "deleted"}
+_DONE_WORD = {
+    Operation.COPY: "copied",
+    Operation.VERIFY: "proven",
+    Operation.DELETE: "deleted",
+    Operation.UNDO: "undone",
+}
 _LABEL_WIDTH = 9
 _SAMPLES = 3
 
@@ -141,6 +155,8 @@ def _route(job: Job) -> list[str]:
         proven = "named by" if spec.delete.unverified else "proven by"
         lines = [_labelled("deletes", f"the objects {proven} {visible(source_of(spec))}")]
         lines += [] if target is None else [_labelled("copies", f"stay below {visible(target)}")]
+    elif job.operation is Operation.UNDO:
+        lines = [_labelled("undoes", f"the delete markers of {visible(source_of(spec))}")]
     elif target is not None and of_job is not None:
         lines = [_labelled("of", f"job {of_job}"), _labelled("to", visible(target))]
     elif target is not None:
@@ -264,6 +280,8 @@ def _after_end(jobs: Sequence[Job], name: str) -> list[str]:
     if any(each.status in (JobStatus.FAILED, JobStatus.CANCELLED) for each in jobs):
         stopped = next(each for each in jobs if each.status in (JobStatus.FAILED, JobStatus.CANCELLED))
         return [f"s3batch jobs show {stopped.id}"] + ([f"s3batch jobs report {stopped.id} --failed"] if failed else [])
+    if failed and job.operation is Operation.UNDO:
+        return [f"s3batch jobs report {name} --failed", f"s3batch jobs undo {job.spec.source.job_id}"]
     if failed:
         return [f"s3batch jobs report {name} --failed", f"s3batch jobs retry {name}"]
     if job.operation is Operation.COPY:

@@ -83,10 +83,20 @@ def require_number(job: Job, given: int | None, *, may_ask: bool) -> bool:
     return given == job.total
 
 
+def _knows_markers(job: Job) -> bool:
+    """Tell whether whoever confirms an undo types how many markers it would remove."""
+    sys.stderr.write("".join(f"{line}\n" for line in plan_lines(job)))
+    question = "Type the number of markers to remove them (anything else stops)"
+    answer = typer.prompt(question, err=True, default="", show_default=False)
+    return job.plan is not None and str(answer).replace(",", "").strip() == str(job.plan.markers)
+
+
 def _is_confirmed(jobs: Sequence[Job]) -> bool:
     job = due_job(jobs)
     if job.spec.delete.unverified and job.operation is Operation.DELETE:
         return require_number(job, None, may_ask=True)
+    if job.operation is Operation.UNDO:
+        return _knows_markers(job)
     lines = [*(summary_lines(jobs[: jobs.index(job)]) if len(jobs) > 1 else []), "", *plan_lines(job), ""]
     sys.stderr.write("".join(f"{line}\n" for line in lines))
     question = f"Run the {job.operation} job?"

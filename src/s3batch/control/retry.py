@@ -37,8 +37,8 @@ def retry(
     did not delete; copies that are there already are left as they are, if they are the same.
 
     Raises:
-        RefusedError: the job has not ended (``NotEnded``), has no such rows (``NothingToRetry``), or it is a move whose
-            delete did not run (``NotComplete``).
+        RefusedError: the job is an undo (``WrongOperation``), has not ended (``NotEnded``), has no such rows
+            (``NothingToRetry``), or it is a move whose delete did not run (``NotComplete``).
     """
     if len(jobs) > 1:
         return _retry_move(
@@ -52,6 +52,12 @@ def retry(
             make_id=make_id,
         )
     job = _with_failures(jobs[0], codes)
+    if job.operation is Operation.UNDO:
+        raise RefusedError(
+            f"Job {job.id} is an undo: it works on the record of a delete job and is not retried by its rows.",
+            code="WrongOperation",
+            way_out=f"`s3batch jobs undo {job.spec.source.job_id}` looks at all of them again.",
+        )
     spec = replace(
         job.spec,
         source=_failed_rows_of(job, codes),

@@ -30,6 +30,7 @@ from s3batch.operations.copy import CopyOperation
 from s3batch.operations.delete import DeleteOperation
 from s3batch.operations.stop import StopSignal
 from s3batch.operations.task import ChunkOperation, ChunkWork, TaskContext
+from s3batch.operations.undo import UndoOperation
 from s3batch.operations.verify import VerifyOperation
 from s3batch.s3.client import S3Client
 from s3batch.verify.evidence import EVIDENCE_COLUMNS, Evidence, read_evidence
@@ -201,6 +202,8 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
                 trust_listings=spec.delete.trust_listings,
                 required=frozenset(spec.delete.required),
             )
+        case Operation.UNDO:
+            return UndoOperation()
 
 
 def _required(value: KeyMapping | None) -> KeyMapping:

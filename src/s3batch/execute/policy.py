@@ -115,7 +115,7 @@ def claims_of(spec: JobSpec, spans: tuple[KeySpan, ...], *, is_move: bool) -> tu
     A copy that belongs to a move claims its source exclusively from the start: the move is going to delete there, and
     two moves over one prefix that both got as far as their deletes would wait for each other for ever.
     """
-    deletes = spec.operation is Operation.DELETE or is_move
+    deletes = spec.operation in {Operation.DELETE, Operation.UNDO} or is_move
     sources = [_claim(span, Mode.EXCLUSIVE if deletes else Mode.SHARED) for span in spans]
     mapping = spec.mapping
     if mapping is None:

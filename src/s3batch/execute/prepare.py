@@ -20,6 +20,7 @@ from s3batch.config import JobFolder
 from s3batch.execute.pinning import Tell, pin_entries
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Segment
+from s3batch.ledger.segments import read_outcomes
 from s3batch.manifest.filters import Filter, filtered
 from s3batch.manifest.generator import generate_entries
 from s3batch.manifest.location import open_manifest
@@ -29,11 +30,13 @@ from s3batch.model.attributes import Keep
 from s3batch.model.errors import InconsistentError, RefusedError
 from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation, Plan
 from s3batch.model.objects import MAX_COPY_BYTES, S3Object
+from s3batch.model.status import TERMINAL
 from s3batch.plan.collisions import KeySpan, check_collisions
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.findings import require_permitted, warnings_of
 from s3batch.plan.mapping import check_mapping
 from s3batch.plan.preflight import copy_findings, source_findings
+from s3batch.plan.undo import UNDO_COLUMNS, UndoFigures
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
 from s3batch.s3.bucket_reading import read_bucket
@@ -89,6 +92,9 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         if will_delete:
             found = await _source_warnings(spec, manifest)
             plan = replace(plan, warnings=(*plan.warnings, *found))
+        if spec.operation is Operation.UNDO:
+            plan = await asyncio.to_thread(_plan_undo, plan, manifest, services, str(spec.source.job_id))
+            await _require_versions_listed(spec.connection, manifest)
         if spec.operation is Operation.COPY and spec.mapping is not None:
             found = await _target_warnings(spec, spec.mapping)
             plan = replace(plan, warnings=(*plan.warnings, *found))
@@ -162,7 +168,13 @@ def _manifest_of(job_id: str, services: RunnerServices) -> str:
 
 
 def _check_predecessor(spec: JobSpec, before: Job) -> None:
-    """Refuse a delete whose evidence would be about other targets than those it names."""
+    """Refuse a delete whose evidence would be about other targets than those it names, and an undo of no delete."""
+    if spec.operation is Operation.UNDO and (before.operation is not Operation.DELETE or before.status not in TERMINAL):
+        raise RefusedError(
+            f"Job {before.id} is a {before.operation} job that is {before.status}; an undo needs a delete that ended.",
+            code="WrongOperation",
+            way_out="Name the delete job: `s3batch jobs undo DELETE_JOB`.",
+        )
     if spec.operation is not Operation.DELETE or spec.delete.unverified:
         return
     if before.operation is not Operation.VERIFY or before.spec.mapping != spec.mapping:
@@ -256,6 +268,28 @@ def _shared_prefix(span: KeySpan) -> str:
     """Return what all keys of a span begin with: they are sorted, so that is what the first and the last share."""
     pairs = zip(span.first_key, span.last_key, strict=False)
     return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _plan_undo(plan: Plan, manifest: NormalisedManifest, services: RunnerServices, delete_id: str) -> Plan:
+    """Count what the delete job's record lets an undo do; refuse where that is nothing."""
+    by_chunk: defaultdict[int, list[Segment]] = defaultdict(list)
+    for segment in services.store.segments(delete_id):
+        by_chunk[segment.chunk_no].append(segment)
+    figures = UndoFigures()
+    for number, chunk in enumerate(manifest.chunks):
+        figures.add(read_outcomes(by_chunk[number], chunk.entries, columns=UNDO_COLUMNS), chunk.entries)
+    mapping = services.store.get_job(delete_id).spec.mapping
+    figures.require_markers(delete_id, bucket=manifest.chunks[0].bucket, mapping=mapping)
+    return replace(
+        plan, markers=figures.markers, requests=figures.requests(), warnings=(*plan.warnings, *figures.notes())
+    )
+
+
+async def _require_versions_listed(connection: Connection, manifest: NormalisedManifest) -> None:
+    """Ask for a version of each bucket, so that a missing permission is found before the job runs."""
+    async with await S3Reader.open(connection) as reader:
+        for span in _spans(manifest.chunks):
+            await reader.list_object_versions(span.bucket, span.first_key, max_keys=1)
 
 
 async def _target_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...]:

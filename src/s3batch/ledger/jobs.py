@@ -13,6 +13,7 @@ from s3batch.ledger import schema
 from s3batch.ledger.events import EventLog, record_event
 from s3batch.ledger.records import MAX_JOBS, Job, JobFilter, NewJob
 from s3batch.model.errors import RefusedError
+from s3batch.model.job import Operation
 from s3batch.model.status import JobStatus
 
 MIN_PREFIX = 4
@@ -219,6 +220,8 @@ def _runnable() -> Select[tuple[object, ...]]:
             or_(
                 columns.depends_on.is_(None),
                 predecessor.c.status == str(JobStatus.COMPLETE),
+                # what a delete did before it was cancelled or failed can be undone
+                and_(columns.operation == str(Operation.UNDO), predecessor.c.ended_at_ms.is_not(None)),
                 columns.wanted == "cancel",
             ),
         )

@@ -37,6 +37,8 @@ class Operation(StrEnum):
     COPY = "copy"
     VERIFY = "verify"
     DELETE = "delete"
+    UNDO = "undo"
+    """Remove the delete markers that a delete job made."""
 
 
 class IfTargetExists(StrEnum):
@@ -269,6 +271,8 @@ class Plan:
     requests: Mapping[str, int] = field(default_factory=dict)
     """Estimated requests by kind."""
     largest_bytes: int = 0
+    markers: int = 0
+    """Of an undo: delete markers on record, which it would remove."""
     examples: tuple[tuple[str, str], ...] = ()
     """A few source and target addresses as the mapping makes them."""
     warnings: tuple[str, ...] = ()

@@ -41,6 +41,7 @@ from s3batch.operations.task import ChunkWork, TaskContext
 from s3batch.s3.errors import NO_SUCH_KEY, PRECONDITION_FAILED, S3Error, S3RefusedError
 from s3batch.s3.reader import S3Reader
 from s3batch.s3.retry import RetryClass, backoff_s
+from s3batch.s3.xml_answers import iso_ms
 from s3batch.verify.gate import MAX_READING_AGE_MS, Readings, Refusal, find_refusals
 
 BATCH_ROWS = 1_000
@@ -66,6 +67,9 @@ _MUCH_FASTER = 4
 
 MARKERS_AT_ONCE = 32
 """Keys of one batch whose versions are listed at the same time, after an attempt whose answers were lost."""
+
+_LISTED_TIME_STEP_MS = 1_000
+"""Where a listing tells times in whole seconds, they are rounded down: a marker of ours may look so much older."""
 
 _BY_LISTING = frozenset({Code.ALREADY_GONE, Code.SOURCE_CHANGED, Code.TARGET_MISSING, Code.TARGET_CHANGED})
 """Refusals that a late listing could cause, so a HEAD must confirm them."""
@@ -291,7 +295,12 @@ class _Chunk:
             marker_id = None
             if self._operation.versioning and (row in self._may_be_ours or not self._work.is_first_attempt):
                 try:
-                    marker_id = await find_marker(self._context.source, self._work.bucket, sides.source_keys[position])
+                    marker_id = await find_marker(
+                        self._context.source,
+                        self._work.bucket,
+                        sides.source_keys[position],
+                        not_before_ms=self._context.job_started_at_ms,
+                    )
                 except UnavailableError as error:
                     self._outage.leave(error)
                     return
@@ -384,8 +393,11 @@ def find_own_targets(work: ChunkWork, mapping: KeyMapping | None) -> frozenset[s
     return frozenset(keys).intersection(target_keys_of(mapping, keys))
 
 
-async def find_marker(reader: S3Reader, bucket: str, key: str) -> str | None:
+async def find_marker(reader: S3Reader, bucket: str, key: str, *, not_before_ms: int) -> str | None:
     """Return the id of the delete marker that is the key's latest version, if there is one and the store tells.
+
+    One that was made before ``not_before_ms``, when the job began by the store's clock, is not this job's: an undo
+    would bring back what somebody else has deleted.
 
     Raises:
         UnavailableError: the store did not answer.
@@ -396,7 +408,9 @@ async def find_marker(reader: S3Reader, bucket: str, key: str) -> str | None:
         return None  # the object is gone all the same; only the id for an undo is not known
     for version in page.versions:
         if version.key == key and version.is_latest and version.is_delete_marker:
-            return version.version_id
+            made_at_ms = iso_ms(version.last_modified)
+            is_ours = made_at_ms is not None and made_at_ms + _LISTED_TIME_STEP_MS > not_before_ms
+            return version.version_id if is_ours else None
     return None
 
 

@@ -48,7 +48,7 @@ GRACE_S = 2.0
 """How long a delete that is on its way may still be answered after the chunk was told to stop."""
 
 _NO_BATCHES = frozenset({NOT_IMPLEMENTED, "MethodNotAllowed"})
-_ABOUT_ALL_KEYS = frozenset(
+ABOUT_ALL_KEYS = frozenset(
     {
         NO_SUCH_BUCKET,
         "AccountProblem",
@@ -167,7 +167,7 @@ class DeleteSender:
             )
         except (TimeoutError, S3BatchError) as error:
             trouble = trouble_of(error)
-            if isinstance(error, S3RefusedError) and not error.is_ambiguous and error.code not in _ABOUT_ALL_KEYS:
+            if isinstance(error, S3RefusedError) and not error.is_ambiguous and error.code not in ABOUT_ALL_KEYS:
                 self._takes_batches = self._takes_batches and error.code not in _NO_BATCHES
                 self._alone.update(rows)
                 trouble = IN_ANOTHER_WAY
@@ -262,7 +262,7 @@ def trouble_of(error: TimeoutError | S3BatchError) -> Trouble:
     return replace(
         _trouble(error.code, str(error), status=status),
         is_final=error.code not in _STATUS_BY_CODE,
-        error=error if may_pass(error) or error.code in _ABOUT_ALL_KEYS else None,
+        error=error if may_pass(error) or error.code in ABOUT_ALL_KEYS else None,
     )
 
 

@@ -80,6 +80,8 @@ class PlanFigures:
                     "DeleteObjects": pages,
                     "List" if lists else "Head": sides * (pages if lists else self.entries),
                 }
+            case Operation.UNDO:
+                found = {}  # by what the delete job recorded: plan/undo.py
         return {kind: count for kind, count in found.items() if count}
 
     def _add_missing(self, table: pa.Table) -> None:

@@ -26,7 +26,7 @@ def store_warnings(spec: JobSpec, *, is_aws: bool) -> list[str]:
         attributes = spec.copy.attributes
         unprobed = [] if is_aws else [_NO_CONDITIONS_ON_COPIES, *_unprobed_tags(attributes)]
         return [*_unkept(attributes), *_unequal_etags(attributes), *unprobed]
-    if is_aws or spec.operation is Operation.VERIFY:
+    if is_aws or spec.operation is not Operation.DELETE:
         return []
     found = [_NO_CONDITIONS]
     if spec.delete.trust_listings:

@@ -170,6 +170,29 @@ class S3Client(AttributeCalls):
         )
         return await self._sender.send(call, _delete_result)
 
+    async def remove_marker(self, bucket: str, key: str, marker_id: str) -> None:
+        """Remove one delete marker by its version id; one that is gone already is no error.
+
+        Raises:
+            RefusedError: ``EmptyKey``, ``NoMarkerId``.
+            S3RefusedError: ``AccessDenied`` (also MFA delete), ...
+        """
+        _require_marker_ids([key], [marker_id])
+        await self.delete_object(bucket, key, version_id=marker_id)
+
+    async def remove_markers(self, bucket: str, keys: Sequence[str], marker_ids: Sequence[str]) -> DeleteBatch:
+        """Remove up to 1,000 delete markers by their version ids, and nothing without one; repeated when in doubt.
+
+        That each id is that of a marker is the caller's knowledge: the store removes whatever version has it.
+
+        Raises:
+            RefusedError: ``EmptyKey``, ``TooManyKeys``, ``KeyNotInXml`` (remove that one by itself), ``NoMarkerId``.
+            S3RefusedError: the whole request was refused.
+        """
+        _require_batch(keys)
+        _require_marker_ids(keys, marker_ids)
+        return await self._delete_batch(bucket, keys, marker_ids, None)
+
     async def delete_objects(
         self, bucket: str, keys: Sequence[DeleteKey], *, allow_unconditional: bool = False
     ) -> list[DeleteOutcome]:
@@ -295,6 +318,18 @@ def _require_batch(keys: Sequence[str]) -> None:
         )
     if "" in keys:
         require_key("")
+
+
+def _require_marker_ids(keys: Sequence[str], marker_ids: Sequence[str]) -> None:
+    """Refuse what would be a delete without version id, or of a null version, which may be an object's."""
+    bad = next((marker_id for marker_id in marker_ids if marker_id in {"", "null"}), None)
+    if bad is not None or len(keys) != len(marker_ids):
+        what = f"{len(marker_ids)} ids for {len(keys)} keys" if bad is None else f"the version id {bad!r}"
+        raise RefusedError(
+            f"Delete markers cannot be removed by {what}: each key needs its marker's own id.",
+            code="NoMarkerId",
+            way_out="Take the ids from the record of the job that made the markers.",
+        )
 
 
 def _outcome(batch: DeleteBatch, position: int, asked: DeleteKey) -> DeleteOutcome:

@@ -56,6 +56,9 @@ class Evidence:
     """Rows that failed. A copy may have failed after its bytes were there, at its tags or grants: equal bytes at the
     target do not say that the rest is."""
 
+    kept: frozenset[int] = frozenset()
+    """Rows whose source the gate kept: a delete did not touch them."""
+
     @property
     def n_rows(self) -> int:
         """Return the number of rows of the chunk."""
@@ -83,6 +86,7 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
         covered=_words(aligned, "covered"),
         taken=_rows(taken),
         failed=_rows(failed),
+        kept=_rows(pc.equal(status, pa.scalar(str(TaskStatus.KEPT)))),
     )
 
 

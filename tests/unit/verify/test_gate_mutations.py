@@ -1,151 +1,22 @@
-"""Every small mistake in the gate is noticed: its mutants are tried against the decision table, in this process.
-
-A mutant is the gate's source with one change: a comparison negated or moved by one, ``and`` and ``or`` swapped, an
-operand or a ``not`` dropped, a branch taken always or never, a number changed, a code replaced, an argument of its
-own turned round.
-"""
+"""Every small mistake in the gates is noticed: their mutants are tried against the decision tables, in this process."""
 
 import ast
-import copy
-import sys
-import types
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from s3batch.verify import gate
-from tests.unit.verify.gate_table import wrong_lines
+from s3batch.verify import gate, undo_gate
+from tests.unit.verify import gate_table, undo_gate_table
+from tests.unit.verify.mutants import is_noticed, mutants_of
 
-SOURCE = Path(gate.__file__).read_text(encoding="utf-8")
-
-_NEGATED: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Lt: ast.GtE,
-    ast.GtE: ast.Lt,
-    ast.Gt: ast.LtE,
-    ast.LtE: ast.Gt,
-}
-_MOVED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
-
-Change = Callable[[ast.AST], ast.AST]
-
-
-def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:  # noqa: C901 - one branch for each kind of node
-    """Yield the changes that make sense for a node; each takes a copy of it and returns what stands in its place."""
-    if isinstance(node, ast.Compare):
-        for place, operator in enumerate(node.ops):
-            for table in (_NEGATED, _MOVED):
-                if type(operator) in table:
-                    yield f"{type(operator).__name__} at {place}", _with_operator(place, table[type(operator)])
-    elif isinstance(node, ast.BoolOp):
-        other = ast.Or if isinstance(node.op, ast.And) else ast.And
-        yield "and/or", lambda copied: ast.BoolOp(op=other(), values=copied.values)  # type: ignore[attr-defined]
-        for place in range(len(node.values)):
-            yield f"operand {place} dropped", _without_operand(place)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "not dropped", lambda copied: copied.operand  # type: ignore[attr-defined]
-    elif isinstance(node, ast.If | ast.IfExp):
-        yield "taken always", _with_test(outcome=True)
-        yield "taken never", _with_test(outcome=False)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int) and not isinstance(node.value, bool):
-        yield "number", lambda copied: ast.Constant(value=copied.value + 1)  # type: ignore[attr-defined]
-    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Code":
-        yield "code", lambda copied: ast.Attribute(value=ast.Name("Code", ast.Load()), attr="SKIPPED", ctx=copied.ctx)  # type: ignore[attr-defined]
-
-
-def _with_operator(place: int, operator: type[ast.cmpop]) -> Change:
-    def change(copied: ast.AST) -> ast.AST:
-        assert isinstance(copied, ast.Compare)
-        copied.ops[place] = operator()
-        return copied
-
-    return change
-
-
-def _without_operand(place: int) -> Change:
-    def change(copied: ast.AST) -> ast.AST:
-        assert isinstance(copied, ast.BoolOp)
-        values = copied.values[:place] + copied.values[place + 1 :]
-        return values[0] if len(values) == 1 else ast.BoolOp(op=copied.op, values=values)
-
-    return change
-
-
-def _with_test(*, outcome: bool) -> Change:
-    def change(copied: ast.AST) -> ast.AST:
-        assert isinstance(copied, ast.If | ast.IfExp)
-        copied.test = ast.Constant(value=outcome)
-        return copied
-
-    return change
-
-
-class _Replace(ast.NodeTransformer):
-    """Puts the changed node in the place of the numbered one."""
-
-    def __init__(self, number: int, change: Change) -> None:
-        self._number = number
-        self._change = change
-        self._seen = -1
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        """Count nodes in the order of the walk that listed them."""
-        self._seen += 1
-        if self._seen == self._number:
-            return self._change(node)
-        return super().visit(node)  # type: ignore[no-any-return]
-
-
-def _numbered(tree: ast.AST) -> Iterator[tuple[int, ast.AST]]:
-    """Yield the nodes in the order in which a transformer visits them."""
-    nodes: list[ast.AST] = []
-
-    class Collect(ast.NodeVisitor):
-        def visit(self, node: ast.AST) -> None:
-            nodes.append(node)
-            self.generic_visit(node)
-
-    Collect().visit(tree)
-    yield from enumerate(nodes)
-
-
-def _mutants() -> list[tuple[str, ast.Module]]:
-    tree = ast.parse(SOURCE)
-    found = []
-    for number, node in _numbered(tree):
-        for what, change in _changes(node):
-            mutant = ast.fix_missing_locations(_Replace(number, change).visit(copy.deepcopy(tree)))
-            assert isinstance(mutant, ast.Module)
-            line = getattr(node, "lineno", 0)
-            found.append((f"line {line}: {what} in {ast.unparse(node).splitlines()[0]}", mutant))
-    return found
-
-
-def _is_noticed(mutant: ast.Module) -> bool:
-    """Tell whether the decision table, or an error, shows that this is not the gate."""
-    module = types.ModuleType("mutated_gate")
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    try:
-        exec(compile(mutant, "mutated_gate", "exec"), module.__dict__)  # noqa: S102 - our own source, changed above
-        return any(wrong_lines(module))
-    except (AttributeError, IndexError, TypeError, ValueError):
-        return True
-    finally:
-        del sys.modules[module.__name__]
-
-
-_MUTANTS = _mutants()
+_MUTANTS = mutants_of(Path(gate.__file__).read_text(encoding="utf-8"))
+_UNDO_MUTANTS = mutants_of(Path(undo_gate.__file__).read_text(encoding="utf-8"))
 
 
 def test_there_are_mutants_of_each_kind() -> None:
     """The search for places to change is not blind."""
     assert len(_MUTANTS) > 50
+    assert len(_UNDO_MUTANTS) > 40
     words = " ".join(name for name, _ in _MUTANTS)
     for kind in ("Eq", "LtE", "and/or", "dropped", "not dropped", "taken always", "taken never", "number", "code"):
         assert kind in words
@@ -154,4 +25,10 @@ def test_there_are_mutants_of_each_kind() -> None:
 @pytest.mark.parametrize("mutant", [tree for _, tree in _MUTANTS], ids=[name for name, _ in _MUTANTS])
 def test_a_changed_gate_is_noticed(mutant: ast.Module) -> None:
     """At least one line of the table is decided otherwise than the rules say."""
-    assert _is_noticed(mutant)
+    assert is_noticed(mutant, gate_table.wrong_lines)
+
+
+@pytest.mark.parametrize("mutant", [tree for _, tree in _UNDO_MUTANTS], ids=[name for name, _ in _UNDO_MUTANTS])
+def test_a_changed_gate_of_an_undo_is_noticed(mutant: ast.Module) -> None:
+    """The same for the only decision that deletes by version id."""
+    assert is_noticed(mutant, undo_gate_table.wrong_lines)
