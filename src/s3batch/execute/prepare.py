@@ -37,6 +37,7 @@ from s3batch.plan.findings import require_permitted, warnings_of
 from s3batch.plan.mapping import check_mapping
 from s3batch.plan.preflight import copy_findings, source_findings
 from s3batch.plan.undo import UNDO_COLUMNS, UndoFigures
+from s3batch.plan.staleness import inventory_warning
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
 from s3batch.s3.bucket_reading import read_bucket
@@ -67,13 +68,14 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
     spec, folder = job.spec, services.home.job(job.id)
     folder.root.mkdir(parents=True, exist_ok=True)
     duplicates = 0
+    told: list[str] = []
     if spec.source.job_id is not None and not spec.source.is_retry:
         path = Path(_manifest_of(spec.source.job_id, services))
         _check_predecessor(spec, services.store.get_job(spec.source.job_id))
     else:
         path = folder.manifest
         async with await S3Reader.open(spec.connection) as reader:
-            normalised = await _gather_entries(job, services, reader, path, tell)
+            normalised = await _gather_entries(job, services, reader, path, tell, warnings=told)
             duplicates = normalised.duplicates
             await pin_entries(reader, path, spec, scratch_folder(folder), tell)
     with NormalisedManifest.open(path) as manifest:
@@ -89,6 +91,7 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         plan = await asyncio.to_thread(
             _plan, spec, manifest, scratch_folder(folder), duplicates, is_aws=is_aws, will_delete=will_delete
         )
+        plan = replace(plan, warnings=(*told, *plan.warnings))
         if will_delete:
             found = await _source_warnings(spec, manifest)
             plan = replace(plan, warnings=(*plan.warnings, *found))
@@ -185,15 +188,20 @@ def _check_predecessor(spec: JobSpec, before: Job) -> None:
         )
 
 
-async def _gather_entries(job: Job, services: RunnerServices, reader: S3Reader, path: Path, tell: Tell) -> Normalised:
-    """Write the normalised manifest from a listing, a manifest file, or another job's failed rows."""
+async def _gather_entries(
+    job: Job, services: RunnerServices, reader: S3Reader, path: Path, tell: Tell, *, warnings: list[str]
+) -> Normalised:
+    """Write the normalised manifest from a listing, a manifest file, or another job's failed rows.
+
+    ``warnings`` takes what the source says about itself.
+    """
     spec, folder = job.spec, services.home.job(job.id)
     scratch = scratch_folder(folder)
     if spec.source.is_retry:
         return await asyncio.to_thread(_gather_retry, spec, services, path)
     with Normaliser(path, scratch=scratch, chunk_entries=spec.chunk_entries, chunk_bytes=spec.chunk_bytes) as writer:
         told = 0
-        async for batch in _batches(spec, reader, scratch):
+        async for batch in _batches(spec, reader, scratch, warnings, services.now_ms()):
             await _write_off_loop(writer, batch)
             if writer.entries - told >= _TELL_EVERY:
                 told = writer.entries
@@ -207,7 +215,9 @@ async def _write_off_loop(writer: Normaliser, batch: pa.RecordBatch) -> None:
     await asyncio.sleep(0)
 
 
-async def _batches(spec: JobSpec, reader: S3Reader, scratch: Path) -> AsyncIterator[pa.RecordBatch]:
+async def _batches(
+    spec: JobSpec, reader: S3Reader, scratch: Path, warnings: list[str], now_ms: int
+) -> AsyncIterator[pa.RecordBatch]:
     source = spec.source
     if source.list_bucket is not None:
         kept = Filter(**source.filter)
@@ -217,6 +227,8 @@ async def _batches(spec: JobSpec, reader: S3Reader, scratch: Path) -> AsyncItera
     if source.url is None:
         raise InconsistentError("The job says nothing about where its entries come from.", code="NoSource")
     async with open_manifest(reader, source.url, format=source.format, pin=source.pin, scratch=scratch) as opened:
+        if (made_ms := opened.findings.inventory_created_ms) is not None:
+            warnings.append(inventory_warning(str(opened.findings.inventory_bucket), made_ms, now_ms=now_ms))
         for batch in filtered(opened.batches(), Filter(**source.filter)):
             yield batch
 

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from s3batch.manifest.entries import BATCH_ENTRIES, RawColumns, batch_of_columns, refusal, shown
 from s3batch.manifest.formats import (
+    INVENTORY_COLUMNS,
     UTF8_BOM,
     Column,
     Findings,
@@ -118,10 +119,11 @@ class CsvReader:
         if Column.TASK_STATUS in cells and self._options.task_status is not TaskStatusFilter.ALL:
             kept = [at for at, status in enumerate(cells[Column.TASK_STATUS]) if status == self._options.task_status]
             self._findings.rows_of_other_status += len(records) - len(kept)
-            numbers = [numbers[at] for at in kept]
-            cells = {column: tuple(values[at] for at in kept) if values else () for column, values in cells.items()}
-            if not kept:
-                return
+            numbers, cells = _only(kept, numbers, cells)
+        if not cells.keys().isdisjoint(INVENTORY_COLUMNS):
+            numbers, cells = _only(_current_rows(cells, numbers, self._findings), numbers, cells)
+        if not numbers:
+            return
         yield batch_of_columns(self._raw_columns(cells, numbers)), numbers
 
     def _raw_columns(self, cells: dict[Column, tuple[str, ...]], numbers: Sequence[int]) -> RawColumns:
@@ -138,6 +140,41 @@ class CsvReader:
             last_modified=optional(Column.LAST_MODIFIED),
             storage_classes=optional(Column.STORAGE_CLASS),
         )
+
+
+def _only(
+    rows: Sequence[int], numbers: Sequence[int], cells: dict[Column, tuple[str, ...]]
+) -> tuple[Sequence[int], dict[Column, tuple[str, ...]]]:
+    kept = {column: tuple(values[at] for at in rows) if values else () for column, values in cells.items()}
+    return [numbers[at] for at in rows], kept
+
+
+def _current_rows(cells: dict[Column, tuple[str, ...]], numbers: Sequence[int], findings: Findings) -> list[int]:
+    """Return the rows that are the latest of their key and no delete marker; count the others."""
+    latest = _booleans(Column.IS_LATEST, cells, numbers, absent=True)
+    marker = _booleans(Column.IS_DELETE_MARKER, cells, numbers, absent=False)
+    kept = [at for at in range(len(numbers)) if latest[at] and not marker[at]]
+    markers = sum(1 for is_latest, is_marker in zip(latest, marker, strict=True) if is_latest and is_marker)
+    findings.delete_markers += markers
+    findings.other_versions += len(numbers) - len(kept) - markers
+    return kept
+
+
+def _booleans(
+    column: Column, cells: dict[Column, tuple[str, ...]], numbers: Sequence[int], *, absent: bool
+) -> list[bool]:
+    if column not in cells:
+        return [absent] * len(numbers)
+    values = [value.lower() for value in cells[column]]
+    if not set(values) <= {"true", "false"}:
+        at = next(at for at, value in enumerate(values) if value not in {"true", "false"})
+        raise refusal(
+            numbers[at],
+            f"{column} is {shown(cells[column][at])}, and must be true or false",
+            code="InvalidInventory",
+            way_out="Use an inventory as Amazon S3 delivers it.",
+        )
+    return [value == "true" for value in values]
 
 
 class _KeyReader:

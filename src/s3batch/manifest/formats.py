@@ -47,6 +47,8 @@ class Column(StrEnum):
     LAST_MODIFIED = "LastModified"
     STORAGE_CLASS = "StorageClass"
     TASK_STATUS = "TaskStatus"
+    IS_LATEST = "IsLatest"
+    IS_DELETE_MARKER = "IsDeleteMarker"
 
 
 class KeyEncoding(StrEnum):
@@ -86,7 +88,11 @@ REPORT_COLUMNS: Final = (
     Column.IGNORE,
 )
 
-_COLUMN_BY_NAME: Final = {column.value.lower(): column for column in Column} | {
+INVENTORY_COLUMNS: Final = (Column.IS_LATEST, Column.IS_DELETE_MARKER)
+"""Only an inventory's description gives them a meaning; in any other CSV a row is an entry whatever they say."""
+
+_NAMED_COLUMNS: Final = tuple(column for column in Column if column not in INVENTORY_COLUMNS)
+_COLUMN_BY_NAME: Final = {column.value.lower(): column for column in _NAMED_COLUMNS} | {
     "lastmodifieddate": Column.LAST_MODIFIED
 }
 _SUFFIXES: Final = {
@@ -140,6 +146,16 @@ class Findings:
     entries: int = 0
     ignored: set[str] = field(default_factory=set)
     mismatched_name: str | None = None
+    inventory_format: str | None = None
+    inventory_bucket: str | None = None
+    inventory_created_ms: int | None = None
+    other_versions: int = 0
+    delete_markers: int = 0
+
+    @property
+    def form(self) -> str:
+        """What the manifest is, in a word or two."""
+        return self.format if self.inventory_format is None else f"{self.inventory_format} inventory"
 
     def messages(self) -> tuple[str, ...]:
         """Return the decisions that a user should know about, as sentences."""
@@ -156,6 +172,11 @@ class Findings:
             told.append(f"{self.empty_lines:,} empty lines were skipped.")
         if self.rows_of_other_status:
             told.append(f"{self.rows_of_other_status:,} rows of the other task status were left out.")
+        if self.other_versions or self.delete_markers:
+            told.append(
+                f"{self.other_versions:,} rows of other versions and {self.delete_markers:,} of current delete markers "
+                "were left out."
+            )
         if self.ignored:
             told.append(f"Columns that were not used: {', '.join(sorted(self.ignored))}.")
         return tuple(told)
@@ -201,12 +222,19 @@ def _refuse_descriptions(text: bytes, name: str) -> None:
             code="NotAManifest",
             way_out="Name one of those files (results/....csv) as the manifest.",
         )
-    if b'"fileSchema"' in text and b'"sourceBucket"' in text:
+    if describes_inventory(text):
         raise RefusedError(
-            f"{name!r} describes an S3 Inventory; inventories are not read yet.",
+            f"{name!r} describes an S3 Inventory; its rows are in the files that it lists.",
             code="NotAManifest",
-            way_out="Make a manifest from a listing: s3batch manifest create s3://BUCKET/PREFIX/.",
+            way_out="Name the manifest.json as S3 delivered it, not compressed, and say no format.",
         )
+
+
+def describes_inventory(head: bytes) -> bool:
+    """Return whether a file's first bytes are those of an S3 Inventory's ``manifest.json``."""
+    return (
+        head.removeprefix(UTF8_BOM).lstrip().startswith(b"{") and b'"fileSchema"' in head and b'"sourceBucket"' in head
+    )
 
 
 def columns_of_header(cells: Sequence[str]) -> tuple[Column, ...] | None:
@@ -243,7 +271,7 @@ def parse_columns(text: str) -> tuple[Column, ...]:
             raise UsageError(
                 f"{name!r} is not the name of a manifest column.",
                 code="InvalidColumns",
-                way_out=f"Use {', '.join(Column)}.",
+                way_out=f"Use {', '.join(_NAMED_COLUMNS)}.",
             )
         columns.append(column)
     used = [column for column in columns if column is not Column.IGNORE]

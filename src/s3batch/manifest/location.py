@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from s3batch.manifest.durable_file import put_in_place, temporary_beside
-from s3batch.manifest.formats import ManifestFormat, ReadOptions
+from s3batch.manifest.fetch import changed, fetch_object, head_manifest, missing
+from s3batch.manifest.formats import HEAD_BYTES, ManifestFormat, ReadOptions, describes_inventory
+from s3batch.manifest.inventory_files import open_inventory_in_bucket, open_local_inventory
+from s3batch.manifest.inventory_reader import InventoryReader
 from s3batch.manifest.reader import ManifestReader
 from s3batch.model.errors import InconsistentError, RefusedError, UsageError
 from s3batch.model.objects import S3Object, parse_s3_uri
-from s3batch.s3.answers import ObjectHead, PartResult
+from s3batch.s3.answers import PartResult
 from s3batch.s3.client import S3Client, S3Reader
 from s3batch.s3.errors import S3RefusedError
 
@@ -61,7 +64,7 @@ async def pin_manifest(reader: S3Reader, url: str) -> str:
         RefusedError: code ``NoSuchManifest``.
     """
     if is_in_bucket(url):
-        return (await _head(reader, manifest_object(url), url)).etag
+        return (await head_manifest(reader, manifest_object(url))).etag
     return await asyncio.to_thread(file_sha256, Path(url))
 
 
@@ -74,8 +77,10 @@ async def open_manifest(
     pin: str | None = None,
     scratch: Path | None = None,
     options: ReadOptions | None = None,
-) -> AsyncGenerator[ManifestReader]:
+) -> AsyncGenerator[ManifestReader | InventoryReader]:
     """Give a reader of the manifest; a copy of an object is made in ``scratch`` and removed at the end.
+
+    A ``manifest.json`` of an S3 Inventory is read as the entries of its files, unless a format is said.
 
     A local file needs no ``reader``, and so no credentials.
 
@@ -94,7 +99,10 @@ async def open_manifest(
     folder = Path(tempfile.mkdtemp(prefix=".s3batch-manifest-", dir=scratch))
     try:
         copy = folder / "manifest"
-        await _fetch(reader, source, url, pin, copy)
+        await fetch_object(reader, source, copy, pin=pin)
+        if options.format is None and await asyncio.to_thread(_is_inventory, copy):
+            yield await open_inventory_in_bucket(reader, source, copy, folder)
+            return
         yield ManifestReader(copy, name=source.key.rpartition("/")[2], options=options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -138,45 +146,24 @@ def file_sha256(path: Path) -> str:
             while block := file.read(_HASH_BLOCK_BYTES):
                 digest.update(block)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise _missing(str(path), error.strerror or "") from error
+        raise missing(str(path), error.strerror or "") from error
     return digest.hexdigest()
 
 
-def _open_local(path: Path, pin: str | None, options: ReadOptions) -> ManifestReader:
+def _is_inventory(path: Path) -> bool:
+    with path.open("rb") as file:
+        return describes_inventory(file.read(HEAD_BYTES))
+
+
+def _open_local(path: Path, pin: str | None, options: ReadOptions) -> ManifestReader | InventoryReader:
     if pin is not None and file_sha256(path) != pin:
-        raise _changed(str(path), f"SHA-256 {pin}", f"SHA-256 {file_sha256(path)}")
+        raise changed(str(path), f"SHA-256 {pin}", f"SHA-256 {file_sha256(path)}")
     try:
+        if options.format is None and _is_inventory(path):
+            return open_local_inventory(path)
         return ManifestReader(path, options=options)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise _missing(str(path), error.strerror or "") from error
-
-
-async def _head(reader: S3Reader, place: S3Object, url: str) -> ObjectHead:
-    try:
-        return await reader.head_object(place.bucket, place.key)
-    except S3RefusedError as error:
-        if error.code in {"NoSuchKey", "NoSuchBucket"}:
-            raise _missing(url, error.message) from error
-        raise
-
-
-async def _fetch(reader: S3Reader, place: S3Object, url: str, pin: str | None, copy: Path) -> None:
-    head = await _head(reader, place, url)
-    pinned = pin.strip('"') if pin is not None else head.etag
-    if head.etag != pinned:
-        raise _changed(url, f"ETag {pinned}", f"ETag {head.etag}")
-    written = 0
-    try:
-        with copy.open("wb") as file:
-            async for piece in reader.stream_object(place.bucket, place.key, if_match=pinned):
-                file.write(piece)
-                written += len(piece)
-    except S3RefusedError as error:
-        if error.code == "PreconditionFailed":
-            raise _changed(url, f"ETag {pinned}", "another") from error
-        raise
-    if written != head.size:
-        raise _changed(url, f"{head.size:,} bytes", f"{written:,} bytes")
+        raise missing(str(path), error.strerror or "") from error
 
 
 async def _upload(client: S3Client, path: Path, place: S3Object) -> str:
@@ -206,15 +193,3 @@ def _copy_local(path: Path, target: Path) -> str:
     finally:
         temporary.unlink(missing_ok=True)
     return file_sha256(target)
-
-
-def _missing(url: str, problem: str) -> RefusedError:
-    return RefusedError(f"There is no manifest at {url}: {problem}.", code="NoSuchManifest", way_out="Check the name.")
-
-
-def _changed(url: str, pinned: str, found: str) -> RefusedError:
-    return RefusedError(
-        f"The manifest {url} is not the one that was pinned: expected {pinned}, found {found}.",
-        code="ManifestChanged",
-        way_out="Nothing was touched. If the new content is meant, create a new job.",
-    )

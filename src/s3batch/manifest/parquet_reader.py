@@ -9,7 +9,8 @@ Batches are decoded one after another, so a file with large row groups costs no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,15 +42,15 @@ def read_parquet(path: Path, findings: Findings) -> Iterator[tuple[pa.RecordBatc
         RefusedError: damaged, cut short, without the needed columns, or with columns of other types.
     """
     try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES) as file:
-            name_by_column = _columns(file.schema_arrow, path)
+        with parquet_batches(path) as (schema, read):
+            name_by_column = _columns(schema, path)
             findings.columns = tuple(name_by_column)
-            findings.ignored.update(set(file.schema_arrow.names) - set(name_by_column.values()) - {"problem"})
+            findings.ignored.update(set(schema.names) - set(name_by_column.values()) - {"problem"})
             first_row = 1
-            for batch in file.iter_batches(BATCH_ENTRIES, columns=list(name_by_column.values()), use_threads=False):
+            for batch in read(list(name_by_column.values())):
                 numbers = range(first_row, first_row + batch.num_rows)
                 first_row += batch.num_rows
-                entries = _as_entries(batch, name_by_column)
+                entries = as_entries(batch, name_by_column)
                 check_entries(entries, numbers)
                 yield entries, numbers
     except (OSError, pa.ArrowInvalid) as error:
@@ -58,6 +59,16 @@ def read_parquet(path: Path, findings: Findings) -> Iterator[tuple[pa.RecordBatc
             code="InvalidParquet",
             way_out="It may be cut short; write or upload it again.",
         ) from error
+
+
+@contextmanager
+def parquet_batches(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str]], Iterator[pa.RecordBatch]]]]:
+    """Give a file's schema, and a function that reads columns of it by batches, not by row groups."""
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BUFFER_BYTES) as file:
+        yield (
+            file.schema_arrow,
+            lambda columns: file.iter_batches(BATCH_ENTRIES, columns=columns, use_threads=False),
+        )
 
 
 def _columns(schema: pa.Schema, path: Path) -> dict[str, str]:
@@ -75,7 +86,12 @@ def _columns(schema: pa.Schema, path: Path) -> dict[str, str]:
     return found
 
 
-def _as_entries(batch: pa.RecordBatch, name_by_column: dict[str, str]) -> pa.RecordBatch:
+def as_entries(batch: pa.RecordBatch, name_by_column: dict[str, str]) -> pa.RecordBatch:
+    """Return a batch of any types as entries; ``name_by_column`` tells where each of ours comes from.
+
+    Raises:
+        RefusedError: code ``InvalidColumnType``.
+    """
     columns: list[pa.Array[Any]] = []
     for field in ENTRY_SCHEMA:
         if field.name not in name_by_column:
