@@ -1,4 +1,4 @@
-"""``s3batch manifest``: make a manifest from a listing, and show what a manifest holds.
+"""``s3batch manifest``: make a manifest from a listing or an S3 Inventory, and show what a manifest holds.
 
 In: the command line. Out: a manifest or a summary; messages and progress go to standard error, so that standard output
 is the manifest or one JSON document and nothing else. Exit codes: 0; 2 for the command line; 4 refused; 5 the store.
@@ -11,6 +11,7 @@ import dataclasses
 import json
 import random
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -34,10 +35,12 @@ from s3batch.manifest.formats import (
     format_of_name,
     parse_columns,
 )
+from s3batch.manifest.from_inventory import InventoryRequest, ReadInventory
 from s3batch.manifest.location import is_in_bucket, open_manifest
 from s3batch.manifest.statistics import ManifestStatistics, Ranked, Tally, manifest_statistics
 from s3batch.model.errors import UsageError
 from s3batch.model.objects import parse_s3_uri, require_exact_prefix
+from s3batch.plan.staleness import age_text, inventory_warning
 from s3batch.report.charts import BarRow, bar_table
 from s3batch.report.text import size_text, visible
 from s3batch.s3.client import S3Client, S3Reader
@@ -56,7 +59,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stand
 
 @app.command()
 def create(
-    source: Annotated[str, typer.Argument(metavar="s3://BUCKET/PREFIX/", help="What to list.")],
+    source: Annotated[str | None, typer.Argument(metavar="s3://BUCKET/PREFIX/", help="What to list or take.")] = None,
     *,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="URL", help="s3://... or a file; else standard output.")
@@ -77,18 +80,25 @@ def create(
     sample: Annotated[int | None, typer.Option(help="Take N at random.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the random choice, to repeat it.")] = None,
     raw_prefix: Annotated[bool, typer.Option("--raw-prefix", help="The prefix need not end in '/'.")] = False,
+    from_inventory: Annotated[
+        str | None, typer.Option(metavar="URL", help="Read this S3 Inventory (its manifest.json) instead of listing.")
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="List as well: tell what is new, changed or gone, and take what is there.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over what is at the output.")] = False,
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
 ) -> None:
-    """Make a manifest from the listing of a prefix."""
+    """Make a manifest from the listing of a prefix, or from an S3 Inventory."""
     if seed is None and sample is not None:
         seed = random.SystemRandom().randrange(2**31)
     request = _request(
         source=source,
         raw_prefix=raw_prefix,
+        inventory=_inventory(source, from_inventory, is_refreshed=refresh),
         output=output,
         format_=format_,
         columns=columns,
@@ -110,7 +120,7 @@ def create(
     )
     connection = Connection(endpoint_url=endpoint_url, region=region, profile=profile)
     created = asyncio.run(_create(connection, request))
-    _summarise(created, request, as_json=as_json)
+    _summarise(created, request, now_ms=round(time.time() * 1000), as_json=as_json)
 
 
 @app.command()
@@ -149,8 +159,9 @@ def show(
 
 def _request(
     *,
-    source: str,
+    source: str | None,
     raw_prefix: bool,
+    inventory: InventoryRequest | None,
     output: str | None,
     format_: ManifestFormat | None,
     columns: str,
@@ -170,7 +181,8 @@ def _request(
             f"{output}: Parquet is compressed in itself.", code="InvalidOutput", way_out="Leave .gz out of the name."
         )
     return ManifestRequest(
-        source=require_exact_prefix(parse_s3_uri(source), raw=raw_prefix),
+        source=require_exact_prefix(parse_s3_uri(source), raw=raw_prefix) if source is not None else None,
+        inventory=inventory,
         kept=kept,
         target=output if output is not None else sys.stdout.buffer,
         format=form,
@@ -180,25 +192,39 @@ def _request(
     )
 
 
+def _inventory(source: str | None, url: str | None, *, is_refreshed: bool) -> InventoryRequest | None:
+    if url is not None:
+        return InventoryRequest(url=url, is_refreshed=is_refreshed)
+    if is_refreshed:
+        raise UsageError("--refresh needs --from-inventory.", code="NoInventory", way_out="Name the inventory.")
+    if source is None:
+        raise UsageError(
+            "Nothing says of what to make the manifest.",
+            code="NoSource",
+            way_out="Name s3://BUCKET/PREFIX/, or --from-inventory URL.",
+        )
+    return None
+
+
 async def _create(connection: Connection, request: ManifestRequest) -> CreatedManifest:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("listing")
+        task = progress.add_task("reading" if request.inventory is not None else "listing")
         told = 0
 
-        def tell(listed: int, kept: int) -> None:
+        def tell(seen: int, kept: int) -> None:
             nonlocal told
-            if listed - told >= _TELL_EVERY:
-                told = listed
-                progress.update(task, description=f"{listed:,} keys listed, {kept:,} kept")
+            if abs(seen - told) >= _TELL_EVERY:  # a listing after an inventory counts from 0 again
+                told = seen
+                progress.update(task, description=f"{seen:,} keys seen, {kept:,} kept")
 
         async with await S3Client.open(connection) as client:
             return await create_manifest(client, request, tell=tell)
 
 
-def _summarise(created: CreatedManifest, request: ManifestRequest, *, as_json: bool) -> None:
-    proof, kept = created.proof, request.kept
+def _summarise(created: CreatedManifest, request: ManifestRequest, *, now_ms: int, as_json: bool) -> None:
+    proof, kept, inventory = created.proof, request.kept, created.inventory
     if as_json:
         document = {
             "output": request.target,
@@ -210,20 +236,59 @@ def _summarise(created: CreatedManifest, request: ManifestRequest, *, as_json: b
             "seed": kept.seed if kept.sample is not None else None,
             "requests": proof.requests if proof is not None else None,
             "is_complete": proof is not None,
+            "inventory": _inventory_document(inventory, now_ms) if inventory is not None else None,
         }
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    lines = [f"{created.entries:,} objects, {size_text(created.bytes)} ({created.listed:,} keys listed)"]
+    seen = f"{created.listed:,} keys listed" if inventory is None else f"{inventory.rows:,} current rows read"
+    lines = [f"{created.entries:,} objects, {size_text(created.bytes)} ({seen})"]
     if isinstance(request.target, str):
         lines[0] += f" written to {request.target}"
     if kept.sample is not None:
         lines.append(f"A random sample; --seed {kept.seed} repeats it.")
-    if proof is None:
+    if inventory is not None:
+        lines += _inventory_lines(inventory, created, now_ms)
+    elif proof is None:
         lines.append("The limit was reached: the listing was not read to its end.")
-    elif proof.single_lane_reason is not None:
+    if proof is not None and proof.single_lane_reason is not None:
         lines.append(f"Listed in one lane: {proof.single_lane_reason}.")
     if created.duplicates:
         lines.append(f"{created.duplicates:,} keys were listed twice, and are in the manifest once.")
     sys.stderr.write("".join(f"{visible(line)}\n" for line in lines))
+
+
+def _inventory_lines(inventory: ReadInventory, created: CreatedManifest, now_ms: int) -> list[str]:
+    lines, changes = [], inventory.changes
+    if inventory.other_versions or inventory.delete_markers:
+        lines.append(
+            f"Left out: {inventory.other_versions:,} rows of other versions, {inventory.delete_markers:,} of current "
+            "delete markers."
+        )
+    if changes is None:
+        lines.append(inventory_warning(inventory.source_bucket, inventory.created_ms, now_ms=now_ms))
+        lines.append("--refresh compares it with a listing, and takes what is there.")
+        return lines
+    age = age_text(inventory.created_ms, now_ms=now_ms)
+    lines.append(
+        f"Inventory of s3://{inventory.source_bucket} made {age}, refreshed by a listing of {created.listed:,}"
+    )
+    lines[-1] += (
+        f" keys: {changes.new:,} new, {changes.changed:,} changed, {changes.gone:,} gone, {changes.same:,} the same."
+    )
+    if changes.unknown:
+        lines.append(f"{changes.unknown:,} more are there still; the inventory has no ETag or time to compare.")
+    return lines
+
+
+def _inventory_document(inventory: ReadInventory, now_ms: int) -> dict[str, Any]:
+    return {
+        "source_bucket": inventory.source_bucket,
+        "created": _time_text(inventory.created_ms),
+        "age_s": max(0, now_ms - inventory.created_ms) // 1000,
+        "rows": inventory.rows,
+        "other_versions": inventory.other_versions,
+        "delete_markers": inventory.delete_markers,
+        "changes": dataclasses.asdict(inventory.changes) if inventory.changes is not None else None,
+    }
 
 
 async def _show(connection: Connection, url: str, options: ReadOptions) -> tuple[ManifestStatistics, Findings]:
@@ -238,7 +303,7 @@ async def _show(connection: Connection, url: str, options: ReadOptions) -> tuple
 def _document(url: str, statistics: ManifestStatistics, findings: Findings) -> dict[str, Any]:
     return {
         "url": url,
-        "format": findings.format,
+        "format": findings.form,
         "entries": statistics.total.entries,
         "bytes": statistics.total.bytes,
         "entries_without_size": statistics.entries_without_size,
@@ -250,8 +315,17 @@ def _document(url: str, statistics: ManifestStatistics, findings: Findings) -> d
         "shared_folder": statistics.shared_folder,
         "by_folder": _tallies(statistics.by_folder),
         "has_version_ids": bool(findings.has_version_ids),
-        "messages": list(findings.messages()),
+        "messages": _messages(findings),
     }
+
+
+def _messages(findings: Findings) -> list[str]:
+    """Return what was decided and, of an inventory, how old it is."""
+    created_ms = findings.inventory_created_ms
+    if created_ms is None:
+        return list(findings.messages())
+    now_ms = round(time.time() * 1000)
+    return [inventory_warning(str(findings.inventory_bucket), created_ms, now_ms=now_ms), *findings.messages()]
 
 
 def _moment(entry: Ranked | None) -> dict[str, str] | None:
@@ -268,8 +342,8 @@ def _by_bytes(tally_by_name: dict[str, Tally]) -> list[tuple[str, Tally]]:
 
 def _print_statistics(console: Console, url: str, statistics: ManifestStatistics, findings: Findings) -> None:
     total = statistics.total
-    console.print(Text(f"{visible(url)}: {total.entries:,} objects, {size_text(total.bytes)} ({findings.format})"))
-    for message in findings.messages():
+    console.print(Text(f"{visible(url)}: {total.entries:,} objects, {size_text(total.bytes)} ({findings.form})"))
+    for message in _messages(findings):
         console.print(Text(f"Note: {visible(message)}"))
     if statistics.entries_without_size:
         console.print(Text(f"{statistics.entries_without_size:,} entries carry no size; bytes are of the others."))

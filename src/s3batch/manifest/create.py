@@ -1,28 +1,34 @@
-"""Making a manifest from a listing and putting it where it was asked for.
+"""Making a manifest from a listing or an S3 Inventory and putting it where it was asked for.
 
 In: a client, and what is wanted as one value. Out: the manifest, in a bucket, a local file or a stream, and what was
-found. Order of writes: the whole listing is normalised in a scratch folder first, so nothing appears at the target
-before the listing is complete and proven; then the target is written under its final name at once.
+found. Order of writes: everything is normalised in a scratch folder first, so nothing appears at the target before the
+listing is complete and proven, and the inventory's files are checked; then the target is written under its final name
+at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from s3batch.manifest.filters import Filter
 from s3batch.manifest.formats import ManifestFormat
+from s3batch.manifest.from_inventory import (
+    Gathered,
+    InventoryRequest,
+    ReadInventory,
+    Tell,
+    batches_of,
+    gather,
+    gather_from_inventory,
+)
 from s3batch.manifest.generator import EntryGenerator
 from s3batch.manifest.location import is_in_bucket, manifest_object, require_free, store_manifest
-from s3batch.manifest.normalise import Normalised, Normaliser
-from s3batch.manifest.normalised import NormalisedManifest
 from s3batch.manifest.writers import TextWriter, text_form
+from s3batch.model.errors import InconsistentError
 from s3batch.model.objects import S3Prefix
 from s3batch.s3.client import S3Client
 from s3batch.s3.listing import Proof
@@ -30,20 +36,24 @@ from s3batch.s3.listing import Proof
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestRequest:
-    """Which manifest is wanted. ``target`` is an ``s3://`` address, a path, or a stream that is left open."""
+    """Which manifest is wanted. ``target`` is an ``s3://`` address, a path, or a stream that is left open.
 
-    source: S3Prefix
+    ``source`` may be None only with an inventory, whose entries are then all taken.
+    """
+
+    source: S3Prefix | None
     kept: Filter
     target: str | BinaryIO
     format: ManifestFormat
     is_gzip: bool = False
     all_columns: bool = False
     may_overwrite: bool = False
+    inventory: InventoryRequest | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreatedManifest:
-    """What was made. ``proof`` is None where a limit ended the listing before its end."""
+    """What was made. ``proof`` is None where a limit ended the listing before its end, or nothing was listed."""
 
     entries: int
     bytes: int
@@ -51,10 +61,11 @@ class CreatedManifest:
     duplicates: int
     pin: str | None
     proof: Proof | None
+    inventory: ReadInventory | None = None
 
 
 async def create_manifest(
-    client: S3Client, request: ManifestRequest, *, tell: Callable[[int, int], None], scratch: Path | None = None
+    client: S3Client, request: ManifestRequest, *, tell: Tell, scratch: Path | None = None
 ) -> CreatedManifest:
     """List, filter, write; ``tell`` gets the numbers of keys listed and kept so far.
 
@@ -66,27 +77,28 @@ async def create_manifest(
     elif isinstance(request.target, str) and is_in_bucket(request.target):
         manifest_object(request.target)
     with tempfile.TemporaryDirectory(prefix="s3batch-manifest-", dir=scratch) as folder:
-        normal = Path(folder) / "normalised.parquet"
-        generator = EntryGenerator(
-            client, request.source.bucket, request.source.prefix, request.kept, spool_dir=Path(folder)
-        )
-        normalised = await _gather(generator, normal, tell)
+        gathered = await _gather(client, request, Path(folder), tell)
         return CreatedManifest(
-            entries=normalised.entries,
-            bytes=normalised.bytes,
-            listed=generator.listed,
-            duplicates=normalised.duplicates,
-            pin=await _deliver(client, request, normal),
-            proof=generator.proof,
+            entries=gathered.normalised.entries,
+            bytes=gathered.normalised.bytes,
+            listed=gathered.listed,
+            duplicates=gathered.normalised.duplicates,
+            pin=await _deliver(client, request, gathered.path),
+            proof=gathered.proof,
+            inventory=gathered.inventory,
         )
 
 
-async def _gather(generator: EntryGenerator, path: Path, tell: Callable[[int, int], None]) -> Normalised:
-    with Normaliser(path) as normaliser:
-        async for batch in generator:
-            normaliser.write(batch)
-            tell(generator.listed, generator.kept)
-        return await asyncio.to_thread(normaliser.finish)
+async def _gather(client: S3Client, request: ManifestRequest, folder: Path, tell: Tell) -> Gathered:
+    source, kept = request.source, request.kept
+    if request.inventory is not None:
+        return await gather_from_inventory(client, request.inventory, source, kept, folder, tell=tell)
+    if source is None:
+        raise InconsistentError("Nothing says of what the manifest is to be made.", code="NoSource")
+    generator = EntryGenerator(client, source.bucket, source.prefix, kept, spool_dir=folder)
+    path = folder / "normalised.parquet"
+    normalised = await gather(generator, path, tell)
+    return Gathered(path=path, normalised=normalised, inventory=None, listed=generator.listed, proof=generator.proof)
 
 
 async def _deliver(client: S3Client, request: ManifestRequest, normal: Path) -> str | None:
@@ -104,11 +116,5 @@ async def _deliver(client: S3Client, request: ManifestRequest, normal: Path) -> 
 def _write_text(normal: Path, target: Path | BinaryIO, request: ManifestRequest) -> None:
     form = text_form(request.format, all_columns=request.all_columns)
     with TextWriter(target, form, is_gzip=request.is_gzip) as writer:
-        for batch in _batches(normal):
+        for batch in batches_of(normal):
             writer.write(batch)
-
-
-def _batches(normal: Path) -> Iterator[pa.RecordBatch]:
-    with NormalisedManifest.open(normal) as manifest:
-        for chunk in manifest.read_chunks():
-            yield from chunk.to_batches()
