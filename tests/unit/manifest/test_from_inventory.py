@@ -201,6 +201,25 @@ def test_refreshed_a_manifest_holds_what_is_there(
     assert f"1 new, 1 changed, 1 gone, {len(KEYS):,} the same." in said
 
 
+@pytest.mark.parametrize("choice", [["--limit", "2"], ["--sample", "2", "--seed", "1"]])
+def test_a_limit_or_sample_does_not_narrow_the_comparison(
+    run: Any,  # noqa: ANN401
+    inventories: dict[str, Delivered],
+    archive: str,
+    tmp_path: Path,
+    choice: list[str],
+) -> None:
+    """The whole prefix is compared, and the choice is made among what is there."""
+    output = tmp_path / "m.jsonl"
+    source = ["create", f"s3://{archive}/sdo/", "--from-inventory", url_of(inventories, "CSV"), "--refresh"]
+    document = json.loads(run(*source, *choice, "-o", str(output), "--json").stdout)
+    assert document["inventory"]["changes"] == {
+        "new": 1, "changed": 1, "gone": 1, "same": len(KEYS), "unknown": 0
+    }  # fmt: skip
+    assert (document["entries"], document["is_complete"]) == (2, True)
+    assert {row.key for row in entries(output)} < {*KEYS, NEW, CHANGED}
+
+
 def test_an_inventory_is_shown_as_a_manifest(run: Any, inventories: dict[str, Delivered], archive: str) -> None:  # noqa: ANN401
     """`show` takes the description, in a bucket or in a folder."""
     document = json.loads(run("show", url_of(inventories, "ORC"), "--json").stdout)
