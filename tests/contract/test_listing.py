@@ -36,9 +36,9 @@ class SmallPages:
             bucket, prefix, start_after=start_after, continuation_token=continuation_token, max_keys=PAGE_KEYS
         )
 
-    async def head_object(self, bucket: str, key: str) -> ObjectHead:
+    async def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectHead:
         """Ask as the reader does."""
-        return await self.reader.head_object(bucket, key)
+        return await self.reader.head_object(bucket, key, version_id=version_id)
 
 
 def with_reader(server: Server, use: Callable[[S3Reader], Coroutine[Any, Any, T]]) -> T:

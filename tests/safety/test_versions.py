@@ -75,23 +75,3 @@ def _recorded_markers(move: Move) -> set[str | None]:
             outcomes = read_outcomes(store.segments(job.id, chunk.chunk_no), chunk.entries)
             found |= set(outcomes.column("version_id").to_pylist())
     return found
-
-
-def test_suspended_versioning_is_refused_before_the_first_copy(bucket: Bucket) -> None:
-    """A delete there can destroy a null version for ever."""
-    bucket.put(*KEYS)
-    _enable(bucket)
-    _enable(bucket, "Suspended")
-    assert bucket.refused("move", bucket.url("cdaweb/"), bucket.url("spdf/"), "--yes") == "VersioningSuspended"
-    assert len(bucket.keys("cdaweb/")) == len(KEYS)
-    assert bucket.keys("spdf/") == []
-
-
-def test_a_manifest_that_names_versions_is_refused_before_the_first_copy(bucket: Bucket) -> None:
-    """Deleting a version is permanent, and can bring back the one before it."""
-    _enable(bucket)
-    bucket.put("cdaweb/x")
-    version = bucket.client.head_object(Bucket=bucket.name, Key="cdaweb/x")["VersionId"]
-    bucket.put("list.csv", body=f"{bucket.name},cdaweb/x,{version}\n".encode())
-    manifest = ("--manifest", bucket.url("list.csv"), "--to", bucket.url("spdf/"), "--strip-prefix", "cdaweb/")
-    assert bucket.refused("move", *manifest, "--yes") == "PermanentDelete"

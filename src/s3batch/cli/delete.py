@@ -10,7 +10,7 @@ import typer
 
 from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Creating, Following, Reporting, Store, TrustListingsOption, size_parser
+from s3batch.cli.options import Creating, Following, PermanentOption, Reporting, Store, TrustListingsOption, size_parser
 from s3batch.cli.request import manifest_source, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
@@ -68,6 +68,7 @@ def delete(
     max_delete: MaxDeleteOption = None,
     max_delete_bytes: MaxDeleteBytesOption = None,
     require: RequireOption = None,
+    permanent: PermanentOption = False,
     trust_listings: TrustListingsOption = False,
     store: Store,
     reporting: Reporting,
@@ -77,7 +78,8 @@ def delete(
     """Delete the originals whose copies --job has proven.
 
     Original and copy are read again just before each delete; whatever is not as it was proven is kept and reported.
-    In a bucket with versioning a delete leaves a delete marker; where versioning is suspended the job is refused.
+    In a bucket with versioning a delete leaves a delete marker; with --permanent the exact versions that the manifest
+    names are gone for good.
     """
     if (job is None) != unverified or (job is not None and manifest is not None):
         raise UsageError("Say what is to be deleted, in one of two ways.", way_out=_EITHER)
@@ -96,6 +98,7 @@ def delete(
         max_objects=max_delete,
         max_bytes=max_delete_bytes,
         required=tuple(require or ()),
+        permanent=permanent,
         trust_listings=trust_listings,
     )
     spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None

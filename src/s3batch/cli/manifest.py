@@ -38,6 +38,7 @@ from s3batch.manifest.formats import (
 from s3batch.manifest.from_inventory import InventoryRequest, ReadInventory
 from s3batch.manifest.location import is_in_bucket, open_manifest
 from s3batch.manifest.statistics import ManifestStatistics, Ranked, Tally, manifest_statistics
+from s3batch.manifest.version_listing import VersionScope
 from s3batch.model.errors import UsageError
 from s3batch.model.objects import parse_s3_uri, require_exact_prefix
 from s3batch.plan.staleness import age_text, inventory_warning
@@ -86,6 +87,14 @@ def create(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="List as well: tell what is new, changed or gone, and take what is there.")
     ] = False,
+    versions: Annotated[
+        VersionScope | None,
+        typer.Option(
+            help="Name versions: the current ones, the noncurrent ones, or all. For copies of exact versions and for"
+            " permanent deletes.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over what is at the output.")] = False,
     as_json: AsJson = False,
     endpoint_url: EndpointUrl = None,
@@ -98,7 +107,8 @@ def create(
     request = _request(
         source=source,
         raw_prefix=raw_prefix,
-        inventory=_inventory(source, from_inventory, is_refreshed=refresh),
+        inventory=_inventory(source, from_inventory, is_refreshed=refresh, names_versions=versions is not None),
+        versions=versions,
         output=output,
         format_=format_,
         columns=columns,
@@ -162,6 +172,7 @@ def _request(
     source: str | None,
     raw_prefix: bool,
     inventory: InventoryRequest | None,
+    versions: VersionScope | None,
     output: str | None,
     format_: ManifestFormat | None,
     columns: str,
@@ -183,6 +194,7 @@ def _request(
     return ManifestRequest(
         source=require_exact_prefix(parse_s3_uri(source), raw=raw_prefix) if source is not None else None,
         inventory=inventory,
+        versions=versions,
         kept=kept,
         target=output if output is not None else sys.stdout.buffer,
         format=form,
@@ -192,7 +204,15 @@ def _request(
     )
 
 
-def _inventory(source: str | None, url: str | None, *, is_refreshed: bool) -> InventoryRequest | None:
+def _inventory(
+    source: str | None, url: str | None, *, is_refreshed: bool, names_versions: bool
+) -> InventoryRequest | None:
+    if url is not None and names_versions:
+        raise UsageError(
+            "--versions lists a bucket; of an inventory the current objects are taken.",
+            code="InventoryVersions",
+            way_out="Leave one of --versions and --from-inventory out.",
+        )
     if url is not None:
         return InventoryRequest(url=url, is_refreshed=is_refreshed)
     if is_refreshed:
@@ -232,6 +252,7 @@ def _summarise(created: CreatedManifest, request: ManifestRequest, *, now_ms: in
             "entries": created.entries,
             "bytes": created.bytes,
             "listed": created.listed,
+            "delete_markers": created.markers,
             "pin": created.pin,
             "seed": kept.seed if kept.sample is not None else None,
             "requests": proof.requests if proof is not None else None,
@@ -243,6 +264,8 @@ def _summarise(created: CreatedManifest, request: ManifestRequest, *, now_ms: in
     lines = [f"{created.entries:,} objects, {size_text(created.bytes)} ({seen})"]
     if isinstance(request.target, str):
         lines[0] += f" written to {request.target}"
+    if created.markers:
+        lines.append(f"{created.markers:,} delete markers were left out: they hold no object.")
     if kept.sample is not None:
         lines.append(f"A random sample; --seed {kept.seed} repeats it.")
     if inventory is not None:

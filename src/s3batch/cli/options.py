@@ -257,6 +257,13 @@ class Proving:
         return VerifyOptions(level=self.level, attributes=tuple(name for name, is_asked in asked.items() if is_asked))
 
 
+PermanentOption = Annotated[
+    bool,
+    typer.Option(
+        "--permanent",
+        help="Delete for good the versions that the manifest names (`manifest create --versions`); no delete markers.",
+    ),
+]
 TrustListingsOption = Annotated[
     bool,
     typer.Option(

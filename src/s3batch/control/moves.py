@@ -50,6 +50,7 @@ def create_move(
         delete=replace(delete, required=verify.attributes),
         list_source_at_end=True,
     )
+    copy = replace(copy, delete=delete_spec.delete)  # its plan refuses what the delete would refuse
     steps = [
         NewJob(
             id=copy_id,

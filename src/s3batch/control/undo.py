@@ -29,7 +29,8 @@ def undo(
     """Record the undo of a delete job, or of the delete of a move; also of one that was cancelled or failed.
 
     Raises:
-        RefusedError: there is no delete job among ``jobs`` (``WrongOperation``), or it has not ended (``NotEnded``).
+        RefusedError: there is no delete job among ``jobs`` (``WrongOperation``), it was permanent
+            (``PermanentDelete``), or it has not ended (``NotEnded``).
     """
     delete = _ended_delete(jobs)
     spec = replace(
@@ -58,6 +59,12 @@ def _ended_delete(jobs: Sequence[Job]) -> Job:
             f"Job {jobs[0].id} is a {jobs[0].operation} job; only a delete, also that of a move, is undone.",
             code="WrongOperation",
             way_out="`s3batch jobs list --operation delete` shows the delete jobs.",
+        )
+    if delete.spec.delete.permanent:
+        raise RefusedError(
+            f"The delete job {delete.id} deleted versions for good: there is no marker to remove.",
+            code="PermanentDelete",
+            way_out="Copy the objects back from where their copies or a backup are.",
         )
     if delete.status not in TERMINAL:
         raise RefusedError(

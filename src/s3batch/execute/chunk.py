@@ -28,6 +28,7 @@ from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableErr
 from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation
 from s3batch.operations.copy import CopyOperation
 from s3batch.operations.delete import DeleteOperation
+from s3batch.operations.null_versions import SUSPENDED
 from s3batch.operations.stop import StopSignal
 from s3batch.operations.task import ChunkOperation, ChunkWork, TaskContext
 from s3batch.operations.undo import UndoOperation
@@ -185,7 +186,10 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
     match spec.operation:
         case Operation.COPY:
             return CopyOperation(
-                mapping=_required(spec.mapping), options=spec.copy, is_versioned=versioning == "Enabled"
+                mapping=_required(spec.mapping),
+                options=spec.copy,
+                is_versioned=versioning == "Enabled",
+                is_suspended=versioning == SUSPENDED,
             )
         case Operation.VERIFY:
             return VerifyOperation(
@@ -201,6 +205,7 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
                 versioning=versioning,
                 trust_listings=spec.delete.trust_listings,
                 required=frozenset(spec.delete.required),
+                is_permanent=spec.delete.permanent,
             )
         case Operation.UNDO:
             return UndoOperation()

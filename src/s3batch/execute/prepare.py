@@ -10,13 +10,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
 
 from s3batch.config import JobFolder
+from s3batch.execute.exposed_versions import find_exposed
 from s3batch.execute.pinning import Tell, pin_entries
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Segment
@@ -31,13 +32,15 @@ from s3batch.model.errors import InconsistentError, RefusedError
 from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation, Plan
 from s3batch.model.objects import MAX_COPY_BYTES, S3Object
 from s3batch.model.status import TERMINAL
+from s3batch.operations.null_versions import SUSPENDED
 from s3batch.plan.collisions import KeySpan, check_collisions
 from s3batch.plan.figures import PlanFigures
 from s3batch.plan.findings import require_permitted, warnings_of
 from s3batch.plan.mapping import check_mapping
 from s3batch.plan.preflight import copy_findings, source_findings
-from s3batch.plan.undo import UNDO_COLUMNS, UndoFigures
 from s3batch.plan.staleness import inventory_warning
+from s3batch.plan.undo import UNDO_COLUMNS, UndoFigures
+from s3batch.plan.versions import check_versions
 from s3batch.plan.warnings import store_warnings
 from s3batch.report.retry_manifest import write_retry_manifest
 from s3batch.s3.bucket_reading import read_bucket
@@ -135,10 +138,10 @@ async def versioning_by_source(spec: JobSpec, source_buckets: Sequence[str]) -> 
     user may not ask looks for version ids in the answers.
 
     Raises:
-        RefusedError: versioning of a bucket to delete from is suspended (safety.md rule 17).
+        S3RefusedError: versioning of a bucket to delete from may not be read.
     """
     if spec.operation is Operation.DELETE:
-        return {bucket: await _deletable_versioning(spec.connection, bucket) for bucket in source_buckets}
+        return {bucket: await bucket_versioning(spec.connection, bucket) for bucket in source_buckets}
     if spec.operation is Operation.VERIFY or spec.mapping is None:
         return {}
     try:
@@ -146,17 +149,6 @@ async def versioning_by_source(spec: JobSpec, source_buckets: Sequence[str]) -> 
     except S3RefusedError:
         versioning = "Enabled"
     return dict.fromkeys(source_buckets, versioning)
-
-
-async def _deletable_versioning(connection: Connection, bucket: str) -> str:
-    versioning = await bucket_versioning(connection, bucket)
-    if versioning == "Suspended":
-        raise RefusedError(
-            f"Versioning of {bucket} is suspended: a delete there can destroy a null version for ever.",
-            code="VersioningSuspended",
-            way_out="Enable versioning on the bucket, or delete these objects by hand.",
-        )
-    return versioning
 
 
 def _manifest_of(job_id: str, services: RunnerServices) -> str:
@@ -260,19 +252,22 @@ async def _is_aws(connection: Connection) -> bool:
 
 
 async def _source_warnings(spec: JobSpec, manifest: NormalisedManifest) -> tuple[str, ...]:
-    """Return what the source buckets will do when originals go.
+    """Return what the source buckets will do when originals go, and what becomes current then.
 
     Raises:
-        RefusedError: a delete there is unsafe: versioning is suspended, or may not be read.
+        S3RefusedError: the bucket's versioning, or its versions where they matter, may not be read.
     """
     found: list[str] = []
-    for span in _spans(manifest.chunks):
-        await _deletable_versioning(spec.connection, span.bucket)
-        async with await S3Reader.open(spec.connection) as reader:
+    async with await S3Reader.open(spec.connection) as reader:
+        for span in _spans(manifest.chunks):
+            versioning = await reader.get_bucket_versioning(span.bucket)
+            if versioning == SUSPENDED and not spec.delete.permanent:
+                await reader.list_object_versions(span.bucket, span.first_key, max_keys=1)
             source = await read_bucket(reader, span.bucket)
-        found += warnings_of(
-            source_findings(source, _shared_prefix(span), requester_pays=spec.connection.requester_pays)
-        )
+            findings = source_findings(source, _shared_prefix(span), requester_pays=spec.connection.requester_pays)
+            found += warnings_of(findings)
+        if spec.delete.permanent:
+            found += (await find_exposed(reader, manifest)).warning()
     return tuple(found)
 
 
@@ -312,6 +307,8 @@ async def _target_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...
     """
     async with await S3Reader.open(spec.connection) as reader:
         target = await read_bucket(reader, mapping.target_bucket)
+        if target.versioning == SUSPENDED:  # the versions of each target will be listed: may they be?
+            await reader.list_object_versions(mapping.target_bucket, mapping.add_prefix, max_keys=1)
     attributes = spec.copy.attributes
     findings = copy_findings(
         target,
@@ -333,7 +330,7 @@ def _plan(
         keys = _keys(table)
         if spec.mapping is not None:
             check_mapping(keys, spec.mapping)
-        _check_versions(keys, table, will_delete=will_delete)
+        check_versions(keys, table.column("version_id").to_pylist(), spec, will_delete=will_delete)
         figures.add(table)
     if spec.mapping is not None:
         check_collisions(manifest.path, _spans(manifest.chunks), spec.mapping, scratch=scratch)
@@ -354,25 +351,6 @@ def _plan(
         warnings=(*_warnings(spec, figures), *store_warnings(spec, is_aws=is_aws)),
         manifest_sha256=manifest.sha256,
     )
-
-
-def _check_versions(keys: Sequence[str], table: pa.Table, *, will_delete: bool) -> None:
-    """Refuse what version ids ask for and this release does not do safely."""
-    if table.column("version_id").null_count == table.num_rows:
-        return
-    if will_delete:
-        raise RefusedError(
-            "The manifest names versions: deleting a version is permanent and is not done by this release.",
-            code="PermanentDelete",
-            way_out="Leave the version ids out to put delete markers instead.",
-        )
-    twice = next((key for key, following in pairwise(keys) if key == following), None)
-    if twice is not None:
-        raise RefusedError(
-            f"The manifest names several versions of {twice!r}; they would all be copied to one key.",
-            code="SeveralVersions",
-            way_out="Keep one version of each key in the manifest.",
-        )
 
 
 def _check_amount(spec: JobSpec, *, entries: int, total_bytes: int) -> None:

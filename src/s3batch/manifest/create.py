@@ -27,6 +27,7 @@ from s3batch.manifest.from_inventory import (
 )
 from s3batch.manifest.generator import EntryGenerator
 from s3batch.manifest.location import is_in_bucket, manifest_object, require_free, store_manifest
+from s3batch.manifest.version_listing import VersionGenerator, VersionScope
 from s3batch.manifest.writers import TextWriter, text_form
 from s3batch.model.errors import InconsistentError
 from s3batch.model.objects import S3Prefix
@@ -49,6 +50,8 @@ class ManifestRequest:
     all_columns: bool = False
     may_overwrite: bool = False
     inventory: InventoryRequest | None = None
+    versions: VersionScope | None = None
+    """Entries name these versions; None: they name current objects by their keys."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +65,8 @@ class CreatedManifest:
     pin: str | None
     proof: Proof | None
     inventory: ReadInventory | None = None
+    markers: int = 0
+    """Delete markers that were listed, where versions were."""
 
 
 async def create_manifest(
@@ -86,6 +91,7 @@ async def create_manifest(
             pin=await _deliver(client, request, gathered.path),
             proof=gathered.proof,
             inventory=gathered.inventory,
+            markers=gathered.markers,
         )
 
 
@@ -95,8 +101,19 @@ async def _gather(client: S3Client, request: ManifestRequest, folder: Path, tell
         return await gather_from_inventory(client, request.inventory, source, kept, folder, tell=tell)
     if source is None:
         raise InconsistentError("Nothing says of what the manifest is to be made.", code="NoSource")
-    generator = EntryGenerator(client, source.bucket, source.prefix, kept, spool_dir=folder)
     path = folder / "normalised.parquet"
+    if request.versions is not None:
+        versions = VersionGenerator(client, source.bucket, source.prefix, request.versions, kept)
+        normalised = await gather(versions, path, tell)
+        return Gathered(
+            path=path,
+            normalised=normalised,
+            inventory=None,
+            listed=versions.listed,
+            proof=versions.proof,
+            markers=versions.markers,
+        )
+    generator = EntryGenerator(client, source.bucket, source.prefix, kept, spool_dir=folder)
     normalised = await gather(generator, path, tell)
     return Gathered(path=path, normalised=normalised, inventory=None, listed=generator.listed, proof=generator.proof)
 

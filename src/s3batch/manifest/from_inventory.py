@@ -25,6 +25,7 @@ from s3batch.manifest.location import open_manifest
 from s3batch.manifest.normalise import Normalised, Normaliser, normalise
 from s3batch.manifest.normalised import NormalisedManifest
 from s3batch.manifest.refresh import Changes, changes_since
+from s3batch.manifest.version_listing import VersionGenerator
 from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.objects import S3Prefix
 from s3batch.s3.client import S3Client, S3Reader
@@ -63,6 +64,8 @@ class Gathered:
     inventory: ReadInventory | None
     listed: int
     proof: Proof | None
+    markers: int = 0
+    """Delete markers that were listed, where versions were."""
 
 
 async def gather_from_inventory(
@@ -106,7 +109,7 @@ async def gather_from_inventory(
     return Gathered(path=path, normalised=normalised, inventory=inventory, listed=listed, proof=proof)
 
 
-async def gather(generator: EntryGenerator, path: Path, tell: Tell) -> Normalised:
+async def gather(generator: EntryGenerator | VersionGenerator, path: Path, tell: Tell) -> Normalised:
     """Write the normalised manifest of a listing."""
     with Normaliser(path) as normaliser:
         async for batch in generator:

@@ -147,6 +147,8 @@ class DeleteOptions:
     """Refuse the job if its objects have more bytes than this together."""
     required: tuple[Attribute, ...] = ()
     """What verify must have compared beside the bytes; else the source is kept (safety.md rule 13)."""
+    permanent: bool = False
+    """Delete for good the versions that the manifest names, instead of putting delete markers (rule 16)."""
     trust_listings: bool = False
     """The user's word that this store's listings are strongly consistent, as AWS's are; else objects are asked for by
     HEAD before their delete (safety.md rule 12)."""

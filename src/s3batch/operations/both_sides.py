@@ -26,6 +26,8 @@ class BothSides:
 
     bucket: str
     source_keys: list[str]
+    source_version_ids: list[str] | None
+    """The versions that were read; ``None``: the current ones."""
     source: Seen
     target_bucket: str
     target_keys: list[str]
@@ -53,16 +55,26 @@ class BothSides:
 
 
 async def read_both_sides(
-    work: ChunkWork, context: TaskContext, mapping: KeyMapping | None, rows: Sequence[int], *, trust_listings: bool
+    work: ChunkWork,
+    context: TaskContext,
+    mapping: KeyMapping | None,
+    rows: Sequence[int],
+    *,
+    trust_listings: bool,
+    version_ids: list[str] | None = None,
 ) -> BothSides:
     """Return what is there now under the keys of ``rows`` and, where a mapping is given, under their mapped keys.
 
-    ``trust_listings``: believe what a listing shows as present also where the store is not AWS.
+    ``trust_listings``: believe what a listing shows as present also where the store is not AWS. ``version_ids``: of
+    ``rows``, whose source is these versions and not the current ones.
     """
     began_s, read_at_ms = boot_time_s(), context.now_ms()
     source_keys = pick(work.keys, rows)
     before = key_before(work, rows)
-    reading_source = _read(context.source, work.bucket, source_keys, before, trust_listings=trust_listings)
+    if version_ids is not None:
+        reading_source = look_closely(context.source, work.bucket, source_keys, version_ids=version_ids)
+    else:
+        reading_source = _read(context.source, work.bucket, source_keys, before, trust_listings=trust_listings)
     bucket, target_keys, target = "", list[str](), Seen([], [], {}, {})
     if mapping is None:
         source = await reading_source
@@ -80,6 +92,7 @@ async def read_both_sides(
     return BothSides(
         bucket=work.bucket,
         source_keys=source_keys,
+        source_version_ids=version_ids,
         source=source,
         target_bucket=bucket,
         target_keys=target_keys,
@@ -91,7 +104,8 @@ async def read_both_sides(
 
 async def confirm_both_sides(sides: BothSides, context: TaskContext, positions: Sequence[int]) -> None:
     """Ask by HEAD for what listings showed as changed or missing (safety.md rule 12); the reading keeps its age."""
-    await confirm(context.source, sides.bucket, sides.source_keys, sides.source, positions)
+    versions = sides.source_version_ids
+    await confirm(context.source, sides.bucket, sides.source_keys, sides.source, positions, version_ids=versions)
     if sides.target_keys:
         await confirm(context.target, sides.target_bucket, sides.target_keys, sides.target, positions)
 

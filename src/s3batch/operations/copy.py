@@ -33,6 +33,7 @@ from s3batch.operations.multipart_copy import (
     require_target,
     source_layout,
 )
+from s3batch.operations.null_versions import null_versions
 from s3batch.operations.outage import Outage, may_be_the_object, may_pass
 from s3batch.operations.own_copies import EarlierCompletion, find_completion, is_faithful
 from s3batch.operations.readings import pick
@@ -63,6 +64,8 @@ class CopyOperation:
     options: CopyOptions
     is_versioned: bool = True
     """Of the target bucket: only then are the answers' headers worth reading."""
+    is_suspended: bool = False
+    """Whether the target bucket's versioning is: a copy may destroy a null version there that nothing shows."""
 
     async def run(self, work: ChunkWork, context: TaskContext) -> None:
         """Copy every row of ``work`` and record its outcome.
@@ -164,7 +167,7 @@ class _ChunkCopy:
         looking = look_up(self.context.target, self.operation.mapping.target_bucket, wanted, after=self._before(rows))
         seen = await until_stopped(self.context.stop, looking)
         if not seen.errors and not any(etag is not None for etag in seen.etags):
-            return rows
+            return await self._without_hidden(rows)
         to_copy, taken = [], []
         for position, row in enumerate(rows):
             if position in seen.errors:
@@ -183,7 +186,26 @@ class _ChunkCopy:
                 await self._settle(row, error, is_ambiguous=False)
 
         await for_each(taken, decide, limit=min(READINGS_AT_ONCE, len(taken)), stop=self.context.stop)
-        return sorted(to_copy)
+        return await self._without_hidden(sorted(to_copy))
+
+    async def _without_hidden(self, rows: Sequence[int]) -> Sequence[int]:
+        """Record rows whose copy would destroy a null version below other versions, and return the others."""
+        if not self.operation.is_suspended:
+            return rows
+        target, stop, bucket = self.context.target, self.context.stop, self.operation.mapping.target_bucket
+        found, unread = await null_versions(target, bucket, pick(self.target_keys, rows), stop=stop)
+        if stop.is_set:
+            raise StoppedError
+        free = []
+        for position, row in enumerate(rows):
+            if position in unread:
+                await self._settle(row, unread[position], is_ambiguous=False)
+            elif position in found and not found[position].is_latest:
+                message = "The target has a null version below others, which the copy would destroy."
+                self.context.outcomes.fail(row, Code.NULL_VERSION_AT_RISK, message=message)
+            else:
+                free.append(row)
+        return free
 
     def _before(self, rows: Sequence[int]) -> str | None:
         """Return the mapped key right before the first of ``rows``, where the listing of their targets begins."""

@@ -35,6 +35,7 @@ from s3batch.model.outcome import Code
 from s3batch.operations.both_sides import BothSides, confirm_both_sides, read_both_sides
 from s3batch.operations.delete_requests import LOST, DeleteSender, Permitted, Sent, Trouble
 from s3batch.operations.interruptible import StoppedError, for_each, until_stopped
+from s3batch.operations.null_versions import SUSPENDED, null_versions
 from s3batch.operations.outage import Outage, may_be_the_object, may_pass
 from s3batch.operations.readings import is_about_object, pick, target_keys_of
 from s3batch.operations.task import ChunkWork, TaskContext
@@ -74,13 +75,16 @@ _LISTED_TIME_STEP_MS = 1_000
 _BY_LISTING = frozenset({Code.ALREADY_GONE, Code.SOURCE_CHANGED, Code.TARGET_MISSING, Code.TARGET_CHANGED})
 """Refusals that a late listing could cause, so a HEAD must confirm them."""
 
+_UNLESS_UNREAD = _BY_LISTING | {Code.NULL_VERSION_AT_RISK}
+"""Refusals that say nothing of a row about which the store did not answer."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeleteOperation:
     """Deletes each row's source if the gate permits it.
 
     ``unverified``: no copy was proven, the pinned identity alone guards each delete. ``versioning`` is that of the
-    source bucket; a suspended one is refused by the plan (safety.md rule 17).
+    source bucket; where it is suspended, the versions of each key are listed first (safety.md rule 17).
     """
 
     mapping: KeyMapping | None
@@ -89,6 +93,8 @@ class DeleteOperation:
     trust_listings: bool = False
     required: frozenset[Attribute] = frozenset()
     """What the proof must cover beside the bytes."""
+    is_permanent: bool = False
+    """Delete the versions that the manifest names, for good (safety.md rule 16)."""
 
     def __post_init__(self) -> None:
         """Refuse what the plan should have refused."""
@@ -96,16 +102,14 @@ class DeleteOperation:
             raise _bug("a delete needs the mapping of its verify job")
         if self.unverified and self.required:
             raise _bug("an unverified delete has no proof that could cover anything")
-        if self.versioning not in {"", "Enabled"}:
-            raise _bug(f"a bucket with versioning {self.versioning} reached the delete")
 
     async def run(self, work: ChunkWork, context: TaskContext) -> None:
         """Do the rows of ``work`` and record their outcomes; rows that a stop left over have none."""
         rows = work.rows
         if not rows or context.stop.is_set:
             return
-        if work.version_ids is not None:
-            raise _bug("the manifest names versions, whose delete would be permanent")
+        if (work.version_ids is not None) != self.is_permanent or not all(work.version_ids or [True]):
+            raise _bug("only the versions that a manifest names are deleted for good, and only when that was asked for")
         chunk = _Chunk(operation=self, work=work, context=context)
         await chunk.delete_all(rows)
 
@@ -206,6 +210,7 @@ class _Chunk:
             rows=rows,
             keys=keys,
             etags=pick(self._work.etags, rows),
+            version_ids=self._versions(rows),
             may_send=lambda: not stop.is_set and sides.remaining_s(limit_ms) > 0,
             remaining_s=sides.remaining_s,
         )
@@ -228,15 +233,39 @@ class _Chunk:
         operation, context = self._operation, self._context
         mapping = None if operation.unverified else operation.mapping
         trusts = operation.trust_listings
-        sides = await read_both_sides(self._work, context, mapping, rows, trust_listings=trusts)
-        refusals = self._decide(rows, sides)
+        sides = await read_both_sides(
+            self._work, context, mapping, rows, trust_listings=trusts, version_ids=self._versions(rows)
+        )
+        is_risky = operation.versioning == SUSPENDED and not operation.is_permanent
+        at_risk = await self._null_at_risk(rows, sides) if is_risky else frozenset[int]()
+        refusals = self._decide(rows, sides, at_risk)
         doubtful = [position for position, refusal in refusals.items() if refusal.code in _BY_LISTING]
         if doubtful:
             await confirm_both_sides(sides, context, doubtful)
-            refusals = self._decide(rows, sides)
+            refusals = self._decide(rows, sides, at_risk)
         return sides, refusals
 
-    def _decide(self, rows: Sequence[int], sides: BothSides) -> dict[int, Refusal]:
+    def _versions(self, rows: Sequence[int]) -> list[str] | None:
+        """Return the versions that are to be deleted for good, if any are."""
+        named = self._work.version_ids
+        return None if named is None else [str(named[row]) for row in rows]
+
+    async def _null_at_risk(self, rows: Sequence[int], sides: BothSides) -> frozenset[int]:
+        """Return the positions whose delete would destroy a null version other than the pinned object, or may do so."""
+        reader, stop = self._context.source, self._context.stop
+        found, unread = await null_versions(reader, sides.bucket, sides.source_keys, stop=stop)
+        if stop.is_set:
+            raise StoppedError
+        sides.source.errors.update(unread)
+        etags, sizes = self._work.etags, self._work.sizes
+        others = {
+            position
+            for position, version in found.items()
+            if not version.is_latest or (version.etag, version.size) != (etags[rows[position]], sizes[rows[position]])
+        }
+        return frozenset(others | unread.keys())
+
+    def _decide(self, rows: Sequence[int], sides: BothSides, null_at_risk: frozenset[int]) -> dict[int, Refusal]:
         """Ask the gate about each row."""
         work, evidence, own = self._work, self._work.evidence, self._own_targets
         nothing: list[None] = [None] * len(rows)
@@ -255,6 +284,7 @@ class _Chunk:
             target_sizes=sides.target.sizes,
             proof_version_ids=nothing if evidence is None else pick(evidence.target_version_ids, rows),
             target_version_ids=sides.target.version_ids,
+            null_at_risk=null_at_risk,
             own_targets=frozenset(place for place, key in enumerate(sides.source_keys if own else ()) if key in own),
         )
         return find_refusals(readings, age_ms=sides.age_ms())
@@ -274,7 +304,7 @@ class _Chunk:
         gone: list[int] = []
         for position, (code, message) in refusals.items():
             row, error = rows[position], sides.error_at(position)
-            if error is not None and code in _BY_LISTING:
+            if error is not None and code in _UNLESS_UNREAD:
                 await self._fail_unread(row, error, sides)  # not absent: unknown
             elif code is Code.EVIDENCE_EXPIRED:
                 again[row] = Trouble(code=code, message=message, is_unsent=True)
@@ -293,7 +323,7 @@ class _Chunk:
         async def record(position: int) -> None:
             row = rows[position]
             marker_id = None
-            if self._operation.versioning and (row in self._may_be_ours or not self._work.is_first_attempt):
+            if self._leaves_markers and (row in self._may_be_ours or not self._work.is_first_attempt):
                 try:
                     marker_id = await find_marker(
                         self._context.source,
@@ -315,6 +345,10 @@ class _Chunk:
             )
 
         await for_each(positions, record, limit=min(MARKERS_AT_ONCE, len(positions)), stop=self._context.stop)
+
+    @property
+    def _leaves_markers(self) -> bool:
+        return bool(self._operation.versioning) and not self._operation.is_permanent
 
     def _record_deleted(self, sent: Sent, sides: BothSides) -> None:
         """Record what was deleted; for the usual batch, all of it and without markers, a few slices."""

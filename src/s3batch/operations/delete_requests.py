@@ -87,6 +87,8 @@ class Permitted:
     rows: Sequence[int]
     keys: list[str]
     etags: list[str]
+    version_ids: list[str] | None
+    """Versions that are to be deleted for good; ``None``: the current objects."""
     may_send: Callable[[], bool]
     """Asked right before each attempt of a request, when its turn has come: whether the chunk goes on and the readings
     are fresh."""
@@ -135,7 +137,8 @@ class DeleteSender:
         Raises:
             StoppedError: the chunk was told to stop, and the answer did not come within the grace.
         """
-        is_conditional = self._takes_conditions
+        # an exact version needs no condition: it never changes, and stores may ignore one there (rule 16)
+        is_conditional = self._takes_conditions and permitted.version_ids is None
         together: Sequence[int] = range(len(permitted.rows))
         alone: list[int] = []
         if not self._takes_batches:
@@ -160,10 +163,12 @@ class DeleteSender:
         """Send one DeleteObjects."""
         rows = pick(permitted.rows, positions)
         etags = pick(permitted.etags, positions) if is_conditional else None
+        versions = None if permitted.version_ids is None else pick(permitted.version_ids, positions)
         client = self._client.guarded_by(permitted.may_send)
         try:
             answer = await self._request(
-                client.delete_batch(self._bucket, pick(permitted.keys, positions), etags=etags), permitted
+                client.delete_batch(self._bucket, pick(permitted.keys, positions), version_ids=versions, etags=etags),
+                permitted,
             )
         except (TimeoutError, S3BatchError) as error:
             trouble = trouble_of(error)
@@ -174,7 +179,7 @@ class DeleteSender:
             sent.trouble_by_row.update(dict.fromkeys(rows, trouble))
         else:
             account(sent, rows, answer)
-            if etags is None:
+            if etags is None and versions is None:
                 sent.unconditional += sent.deleted
 
     async def _send_alone(self, sent: Sent, permitted: Permitted, position: int, *, is_conditional: bool) -> None:
@@ -184,10 +189,12 @@ class DeleteSender:
             sent.trouble_by_row[row] = IN_ANOTHER_WAY
             return
         if_match = permitted.etags[position] if is_conditional else None
+        version_id = None if permitted.version_ids is None else permitted.version_ids[position]
         client = self._client.guarded_by(permitted.may_send)
         try:
             result = await self._request(
-                client.delete_object(self._bucket, permitted.keys[position], if_match=if_match), permitted
+                client.delete_object(self._bucket, permitted.keys[position], version_id=version_id, if_match=if_match),
+                permitted,
             )
         except StoppedError:
             return
@@ -200,7 +207,7 @@ class DeleteSender:
         else:
             sent.deleted.append(row)
             sent.marker_ids.append(result.version_id if result.delete_marker else None)
-            if if_match is None:
+            if if_match is None and version_id is None:
                 sent.unconditional.append(row)
 
     async def _request(self, request: Coroutine[Any, Any, T], permitted: Permitted) -> T:

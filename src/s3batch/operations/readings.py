@@ -79,16 +79,27 @@ async def look(reader: S3Reader, bucket: str, keys: list[str], *, after: str | N
         return await look_closely(reader, bucket, keys)
 
 
-async def look_closely(reader: S3Reader, bucket: str, keys: list[str]) -> Seen:
-    """Return what HEAD says under each of ``keys``."""
-    return _seen(await head_all(reader, bucket, keys))
+async def look_closely(
+    reader: S3Reader, bucket: str, keys: list[str], *, version_ids: Sequence[str] | None = None
+) -> Seen:
+    """Return what HEAD says under each of ``keys``, or of these versions of them."""
+    return _seen(await head_all(reader, bucket, keys, version_ids=version_ids))
 
 
-async def confirm(reader: S3Reader, bucket: str, keys: list[str], seen: Seen, positions: Sequence[int]) -> None:
+async def confirm(
+    reader: S3Reader,
+    bucket: str,
+    keys: list[str],
+    seen: Seen,
+    positions: Sequence[int],
+    *,
+    version_ids: Sequence[str] | None = None,
+) -> None:
     """Replace what ``seen`` holds at ``positions`` by what HEAD says now."""
     if not positions:
         return
-    closely = await look_closely(reader, bucket, [keys[position] for position in positions])
+    versions = None if version_ids is None else [version_ids[position] for position in positions]
+    closely = await look_closely(reader, bucket, [keys[position] for position in positions], version_ids=versions)
     for place, position in enumerate(positions):
         seen.etags[position] = closely.etags[place]
         seen.sizes[position] = closely.sizes[place]

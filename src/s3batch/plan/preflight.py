@@ -271,8 +271,9 @@ def _target_versioning(target: BucketReading) -> list[Finding]:
         Finding(
             weight=Weight.WARNING,
             code="TargetVersioningSuspended",
-            text=f"Versioning of {target.bucket} is suspended: a copy over an existing key destroys its null version.",
-            way_out="Keep --if-target-exists fail, or enable versioning.",
+            text=f"Versioning of {target.bucket} is suspended: a copy over a null version destroys it. The versions of"
+            " each target are listed first, and one with a null version below others is not written.",
+            way_out="Enable versioning to save these requests.",
         )
     ]
 
@@ -283,8 +284,9 @@ def _source_versioning(source: BucketReading) -> list[Finding]:
             Finding(
                 weight=Weight.WARNING,
                 code="VersioningSuspended",
-                text=f"Versioning of {source.bucket} is suspended: copies can be made, a delete or a move is refused.",
-                way_out="Enable versioning on the bucket.",
+                text=f"Versioning of {source.bucket} is suspended: null versions are deleted for good. The versions of"
+                " each key are listed first, and a key with a null version that is another object is kept.",
+                way_out="Enable versioning on the bucket to leave delete markers instead.",
             )
         ]
     if source.versioning == "Enabled":

@@ -38,6 +38,8 @@ MAX_HEADS = 768
 HEADS_AT_ONCE = 256
 """HEADs of one call that wait for a turn of the throttle at the same time."""
 
+_ABSENT = frozenset({NO_SUCH_KEY, "NoSuchVersion"})
+
 _FEW = 8
 """Where fewer than one key of so many on a page is wanted, each is searched for; else the page gets an index."""
 
@@ -48,8 +50,8 @@ _LAST_CHARACTER = "\U0010fffd"
 class Looker(Lister, Protocol):
     """What is needed of a store."""
 
-    async def head_object(self, bucket: str, key: str) -> ObjectHead:
-        """Return what HEAD tells, or raise ``NoSuchKey``."""
+    async def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectHead:
+        """Return what HEAD tells, or raise ``NoSuchKey``; ``NoSuchVersion`` may be said of a version."""
         ...
 
 
@@ -89,9 +91,14 @@ async def look_up(reader: Looker, bucket: str, keys: Sequence[str], *, after: st
     return await _LookUp(reader, bucket, list(keys)).run(after)
 
 
-async def head_all(reader: Looker, bucket: str, keys: Sequence[str]) -> Observed:
-    """Return what HEAD says under each of ``keys``, in whatever order they are; failures are in ``errors``."""
-    look = _LookUp(reader, bucket, list(keys))
+async def head_all(
+    reader: Looker, bucket: str, keys: Sequence[str], *, version_ids: Sequence[str] | None = None
+) -> Observed:
+    """Return what HEAD says under each of ``keys``, in whatever order they are; failures are in ``errors``.
+
+    With ``version_ids`` these versions are asked for and not the current ones.
+    """
+    look = _LookUp(reader, bucket, list(keys), version_ids)
     await look.head(0, len(keys))
     return look.observed()
 
@@ -99,8 +106,9 @@ async def head_all(reader: Looker, bucket: str, keys: Sequence[str]) -> Observed
 class _LookUp:
     """One look at some keys; fills its columns from left to right."""
 
-    def __init__(self, reader: Looker, bucket: str, keys: list[str]) -> None:
+    def __init__(self, reader: Looker, bucket: str, keys: list[str], version_ids: Sequence[str] | None = None) -> None:
         self._reader = reader
+        self._asked_versions = version_ids
         self._bucket = bucket
         self._keys = keys
         self._prefix = _folder_of(keys[0], keys[-1]) if keys else ""
@@ -189,9 +197,10 @@ class _LookUp:
         for row in rows:  # shared by all tasks: each takes the next one
             self._heads += 1
             try:
-                head = await self._reader.head_object(self._bucket, self._keys[row])
+                version_id = None if self._asked_versions is None else self._asked_versions[row]
+                head = await self._reader.head_object(self._bucket, self._keys[row], version_id=version_id)
             except S3BatchError as error:
-                if error.code != NO_SUCH_KEY:
+                if error.code not in _ABSENT:
                     self._errors[row] = error
                 continue
             self._etags[row] = head.etag

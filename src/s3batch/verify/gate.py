@@ -69,6 +69,8 @@ class Readings:
     """By position: the target's current version, where a HEAD told it. A listing tells none."""
     own_targets: frozenset[int] = frozenset()
     """Positions whose object is the target of one of the job's own evidence rows."""
+    null_at_risk: frozenset[int] = frozenset()
+    """Positions whose key has a ``null`` version that is not the object, where a delete would destroy it (rule 17)."""
 
 
 def find_refusals(readings: Readings, *, age_ms: int) -> dict[int, Refusal]:
@@ -95,6 +97,7 @@ def permits_all(readings: Readings, *, age_ms: int) -> bool:
     return (
         is_fresh(age_ms)
         and not readings.own_targets
+        and not readings.null_at_risk
         and "" not in readings.pinned_etags
         and readings.source_etags == readings.pinned_etags
         and readings.source_sizes == readings.pinned_sizes
@@ -103,7 +106,7 @@ def permits_all(readings: Readings, *, age_ms: int) -> bool:
     )
 
 
-def permit(  # noqa: PLR0911 - one return for each line of the decision table
+def permit(  # noqa: C901, PLR0911 - one return for each line of the decision table
     *,
     pinned: Identity,
     proof: Identity | None,
@@ -114,12 +117,14 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
     uncovered: frozenset[str],
     is_replaced: bool,
     is_own_target: bool,
+    is_null_at_risk: bool,
 ) -> Refusal | None:
     """Return ``None`` if this source may be deleted now, else why not.
 
     ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now;
     ``uncovered`` names what the delete requires of the proof and verify did not compare;
-    ``is_replaced`` says that the target is known to be another version than the proven one.
+    ``is_replaced`` says that the target is known to be another version than the proven one; ``is_null_at_risk``
+    that the delete would destroy another version of the key than this object.
     """
     if is_own_target:
         return Refusal(Code.NOT_PROVEN, "The object is itself the target of this job's evidence.")
@@ -143,7 +148,11 @@ def permit(  # noqa: PLR0911 - one return for each line of the decision table
         return Refusal(Code.TARGET_CHANGED, f"{_not('target', target, 'what was proven')}{also}")
     if is_replaced:
         return Refusal(Code.TARGET_CHANGED, f"The target was written again: it is another version now.{also}")
-    return None if source is not None else Refusal(Code.ALREADY_GONE, "")
+    if source is None:
+        return Refusal(Code.ALREADY_GONE, "")
+    if is_null_at_risk:
+        return Refusal(Code.NULL_VERSION_AT_RISK, "The delete would destroy the null version, which is another object.")
+    return None
 
 
 def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None:
@@ -160,6 +169,7 @@ def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None
         uncovered=_uncovered(readings, position),
         is_replaced=_is_replaced(readings, position),
         is_own_target=position in readings.own_targets,
+        is_null_at_risk=position in readings.null_at_risk,
     )
 
 

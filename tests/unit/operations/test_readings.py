@@ -66,11 +66,9 @@ def test_own_targets_are_found_and_cost_nothing_elsewhere() -> None:
 
 
 def test_a_delete_that_the_plan_should_have_refused_is_refused() -> None:
-    """Without a mapping there is no copy to look at, and a suspended bucket may lose its null version (rule 17)."""
+    """Without a mapping there is no copy to look at."""
     with pytest.raises(InconsistentError, match="mapping"):
         DeleteOperation(mapping=None)
-    with pytest.raises(InconsistentError, match="Suspended"):
-        DeleteOperation(mapping=None, unverified=True, versioning="Suspended")
 
 
 def _signal() -> StopSignal:

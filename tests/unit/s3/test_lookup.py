@@ -22,9 +22,9 @@ class Store(ListingModel):
     heads: list[str]
     forbidden: frozenset[str] = frozenset()
 
-    async def head_object(self, bucket: str, key: str) -> ObjectHead:
+    async def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectHead:
         """Answer as HEAD does; columns as ``page_of`` makes them."""
-        del bucket
+        del bucket, version_id
         self.heads = [*getattr(self, "heads", []), key]
         await asyncio.sleep(0)
         if key in self.forbidden:

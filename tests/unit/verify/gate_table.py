@@ -44,11 +44,12 @@ COVERS = {NOTHING: "bytes+metadata+tags", frozenset({"tags"}): "bytes+metadata",
 """What an evidence row says where this much of what is required was not compared; an older one says nothing."""
 
 ONE_OR_NONE = (
-    (False, False, NOTHING),
-    (True, False, NOTHING),
-    (False, True, NOTHING),
-    (False, False, frozenset({"tags"})),
-    (False, False, REQUIRED),
+    (False, False, False, NOTHING),
+    (True, False, False, NOTHING),
+    (False, True, False, NOTHING),
+    (False, False, True, NOTHING),
+    (False, False, False, frozenset({"tags"})),
+    (False, False, False, REQUIRED),
 )
 
 
@@ -65,6 +66,7 @@ class Row(NamedTuple):
     uncovered: frozenset[str]
     is_replaced: bool
     is_own_target: bool
+    is_null_at_risk: bool
     expected: str | None
 
 
@@ -73,11 +75,12 @@ def table() -> Iterator[Row]:
     for proof, source, target, age_ms, needs_proof, (
         is_own_target,
         is_replaced,
+        is_null_at_risk,
         uncovered,
     ), pinned in itertools.product(PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), ONE_OR_NONE, (PINNED, ("", 10))):
         row = Row(
             name=f"{proof} / source {source} / target {target} / {age_ms} ms"
-            f" / {needs_proof} {is_replaced} {is_own_target} {sorted(uncovered)} {pinned}",
+            f" / {needs_proof} {is_replaced} {is_own_target} {is_null_at_risk} {sorted(uncovered)} {pinned}",
             pinned=pinned,
             proof=PROOFS[proof],
             source=SOURCES[source],
@@ -87,6 +90,7 @@ def table() -> Iterator[Row]:
             uncovered=uncovered,
             is_replaced=is_replaced,
             is_own_target=is_own_target,
+            is_null_at_risk=is_null_at_risk,
             expected=None,
         )
         yield row._replace(expected=_expected(row))
@@ -105,7 +109,8 @@ def _expected(row: Row) -> str | None:
         return "TargetMissing" if row.target is None else "TargetChanged"
     if row.is_replaced:
         return "TargetChanged"
-    return "AlreadyGone" if row.source is None else None
+    at_risk = "NullVersionAtRisk" if row.is_null_at_risk else None
+    return "AlreadyGone" if row.source is None else at_risk
 
 
 def wrong_lines(gate: Any) -> Iterator[str]:  # noqa: ANN401 - a module that was made at run time has no type
@@ -125,6 +130,7 @@ def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
         uncovered=row.uncovered,
         is_replaced=row.is_replaced,
         is_own_target=row.is_own_target,
+        is_null_at_risk=row.is_null_at_risk,
     )
     if (None if refusal is None else str(refusal.code)) != row.expected:
         return False
@@ -149,6 +155,7 @@ ORDINARY = Row(
     uncovered=NOTHING,
     is_replaced=False,
     is_own_target=False,
+    is_null_at_risk=False,
     expected=None,
 )
 
@@ -172,6 +179,7 @@ def columns(gate: Any, rows: list[Row], *, proven: list[bool] | None = None) -> 
         proof_version_ids=["proven"] * len(rows),
         target_version_ids={position: "another" if row.is_replaced else "proven" for position, row in enumerate(rows)},
         own_targets=frozenset(position for position, row in enumerate(rows) if row.is_own_target),
+        null_at_risk=frozenset(position for position, row in enumerate(rows) if row.is_null_at_risk),
     )
 
 

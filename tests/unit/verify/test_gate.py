@@ -25,6 +25,7 @@ def test_the_table_has_each_decision() -> None:
         "SourceChanged",
         "TargetMissing",
         "TargetChanged",
+        "NullVersionAtRisk",
     }
 
 
@@ -90,6 +91,7 @@ def test_whole_columns_are_decided_as_their_rows_are(
                 uncovered=line.uncovered,
                 is_replaced=False,
                 is_own_target=line.is_own_target,
+                is_null_at_risk=False,
             )
         )
         is not None
@@ -110,6 +112,7 @@ def test_a_refusal_says_what_is_there_now() -> None:
         uncovered=frozenset(),
         is_replaced=False,
         is_own_target=False,
+        is_null_at_risk=False,
     )
     assert refusal == gate.Refusal(
         Code.SOURCE_CHANGED, "The source now has 7 bytes and ETag new: not what the manifest pinned."
