@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "move": ("s3batch.cli.move", "Copy, verify, then delete the originals."),
     "jobs": ("s3batch.cli.jobs", "List, follow and steer jobs; read their reports."),
     "runner": ("s3batch.cli.runner", "Serve the ledger in the foreground."),
+    "iam-policy": ("s3batch.cli.iam_policy", "Write the least IAM policy for a step of a job."),
     "config": ("s3batch.cli.config", "Show every setting and where it came from."),
     "demo": ("s3batch.cli.demo", "See the main job on a small archive of its own."),
     "version": ("s3batch.cli.version", "Print the version."),

@@ -321,7 +321,7 @@ class JobDriver:
         spans, spec = key_spans(manifest), job.spec
         started_at_ms = self._held.first_start_ms()
         if started_at_ms is None:
-            started_at_ms = await store_time_ms(spec.connection, spans[0].bucket)
+            started_at_ms = await store_time_ms(spec.connection, spans[0])
             await self._held.record_start(started_at_ms)
         with NormalisedManifest.open(Path(manifest)) as opened:
             buckets = tuple(chunk.bucket for chunk in opened.chunks)

@@ -119,10 +119,11 @@ def scratch_folder(folder: JobFolder) -> Path:
     return folder.scratch
 
 
-async def store_time_ms(connection: Connection, bucket: str) -> int:
-    """Return the time by the store's clock, as an answer of its tells it."""
+async def store_time_ms(connection: Connection, span: KeySpan) -> int:
+    """Return the time by the store's clock, as its answer about the folder of the span's keys tells it."""
+    shared = _shared_prefix(span)
     async with await S3Reader.open(connection) as reader:
-        return await reader.store_time_ms(bucket)
+        return await reader.store_time_ms(span.bucket, shared[: shared.rfind("/") + 1])
 
 
 async def bucket_versioning(connection: Connection, bucket: str) -> str:

@@ -337,15 +337,17 @@ class S3Reader:
         configured = self.region
         return await self._sender.send(call, lambda response: response.headers.get("x-amz-bucket-region", configured))
 
-    async def store_time_ms(self, bucket: str) -> int:
+    async def store_time_ms(self, bucket: str, prefix: str = "") -> int:
         """Return the time by the store's clock, in whole seconds as the Date header has it.
 
-        Where the store tells none, it is this machine's time with the offset that is known.
+        Where the store tells none, it is this machine's time with the offset that is known. It is asked for by a
+        listing below ``prefix``: who may list that and nothing else is refused HeadBucket (aws-cli#1480).
 
         Raises:
             S3RefusedError: ``NoSuchBucket`` or ``AccessDenied``.
         """
-        call = self._call("HeadBucket", "HEAD", bucket)
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", "1"), ("prefix", prefix)]
+        call = self._call("ListObjectsV2", "GET", bucket, query=query)
         told = await self._sender.send(call, lambda response: http_date_ms(response.headers.get("date", "")))
         return int(self.now_s() * 1000) if told is None else told
 

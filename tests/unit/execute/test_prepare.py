@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 from s3batch.execute.prepare import store_time_ms, versioning_by_source
 from s3batch.model.job import Operation
+from s3batch.plan.collisions import KeySpan
 from tests.servers.server import Server
 from tests.unit.ledger.ledgers import specification
 
@@ -17,7 +19,10 @@ LONG_AGO_MS = 1_000_000_000_000
 
 
 class _Store(BaseHTTPRequestHandler):
-    def do_HEAD(self) -> None:
+    asked_for: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked_for.append(self.path)
         self.send_response_only(200)
         self.send_header("Date", LONG_AGO)
         self.send_header("Content-Length", "0")
@@ -44,7 +49,9 @@ def test_the_store_s_time_is_what_its_answer_says(ministack: Server) -> None:
     """Not this machine's: what was written after a job began is judged by the store's clock (safety.md rule 9)."""
     with store_of_long_ago() as address:
         connection = replace(ministack.connection(), endpoint_url=address)
-        assert asyncio.run(store_time_ms(connection, "archive")) == LONG_AGO_MS
+        span = KeySpan(bucket="archive", first_key="sdo/2025/a1", last_key="sdo/2025/a2")
+        assert asyncio.run(store_time_ms(connection, span)) == LONG_AGO_MS
+        assert "prefix=sdo%2F2025%2F" in _Store.asked_for[-1], "a policy may allow no more than that"
 
 
 def test_a_delete_looks_at_the_versioning_of_every_source_bucket(ministack: Server, bucket_name: str) -> None:
