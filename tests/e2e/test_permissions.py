@@ -1,40 +1,23 @@
-"""The permissions page: each step works for a user who has exactly what the page says, and nothing more."""
+"""A user who has exactly the policy that is written for a step can do it, and nothing else (on MiniStack, by its IAM)."""
 
 from __future__ import annotations
 
 import json
-import re
-import time
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from s3batch.config import Home
-from s3batch.control.background import is_served
-from tests.archive import fill_archive
-from tests.e2e.command import WAIT_S, CommandLine
+from tests.archive import PART_BYTES, fill_archive
+from tests.e2e.policies import commands_of, make_user, written_policy
 from tests.servers.server import Server
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/permissions.md"
-POLICIES: dict[str, str] = dict(
-    re.findall(r"<!-- policy: (\w+) -->\n```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-)
-
-
-def _user(server: Server, bucket: str, *policies: str) -> Server:
-    """Make a user who has these policies of the page, for this bucket, and nothing else."""
-    iam, name = server.boto3_client(service="iam"), f"{bucket}-{policies[-1]}"
-    iam.create_user(UserName=name)
-    for policy in policies:
-        document = json.dumps(json.loads(POLICIES[policy].replace("BUCKET", bucket)))
-        iam.put_user_policy(UserName=name, PolicyName=policy, PolicyDocument=document)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return replace(server, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+IN_PARTS = ("--multipart-threshold", str(PART_BYTES))
 
 
 def _fill(server: Server, bucket: str) -> set[str]:
-    """Put objects and return their keys.
+    """Put objects and return their keys: hostile ones, one in parts with tags, and one small one with tags.
 
     None has a line feed or is only slashes behind the prefix: a policy's ``*`` does not match these at MiniStack.
     """
@@ -43,54 +26,156 @@ def _fill(server: Server, bucket: str) -> set[str]:
     unmatched = {key for key in keys if "\n" in key or key.rstrip("/") == "sdo"}
     for key in unmatched:
         client.delete_object(Bucket=bucket, Key=key)
-    return keys - unmatched
+    client.put_object(Bucket=bucket, Key="sdo/tagged", Body=b"x", Tagging="mission=sdo")
+    return keys - unmatched | {"sdo/tagged"}
 
 
-def _as(user: Server, home: Path) -> CommandLine:
-    """The command line of a user; a runner that another one's command had started has left."""
-    deadline_s = time.monotonic() + WAIT_S
-    while is_served(Home(root=home)):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-    return CommandLine(home=home, environment=user.environment())
+def _is_denied(call: Any, **arguments: Any) -> bool:  # noqa: ANN401 - boto3 makes its classes at run time
+    try:
+        call(**arguments)
+    except ClientError as error:
+        return bool(error.response["Error"]["Code"] == "AccessDenied")
+    return False
 
 
 @pytest.mark.timeout(400)
-def test_each_step_works_with_the_permissions_that_the_page_gives(
+def test_each_step_works_with_the_policy_that_is_written_for_it(
     ministack: Server, bucket_name: str, tmp_path: Path
 ) -> None:
-    """Manifest, copy, verify and delete by a user each; the one who verifies may not delete."""
+    """Manifest, copy, verify and delete by a user each, with reports in a bucket; the one who verifies cannot delete."""
     originals = _fill(ministack, bucket_name)
-    looker = _user(ministack, bucket_name, "look")
-    copier = _user(ministack, bucket_name, "look", "copy")
-    verifier = _user(ministack, bucket_name, "look", "verify")
-    deleter = _user(ministack, bucket_name, "look", "verify", "delete")
     home, manifest = tmp_path / "home", f"s3://{bucket_name}/manifests/sdo.csv"
-    to = ("copy", "--manifest", manifest, "--to", f"s3://{bucket_name}/sdac/", "--json")
+    source, target = f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/"
+    report = ("--report", f"s3://{bucket_name}/reports")
 
-    made = _as(looker, home).run("manifest", "create", f"s3://{bucket_name}/sdo/", "-o", manifest)
+    def user_for(*arguments: str) -> Server:
+        return make_user(ministack, [written_policy(ministack, home, *arguments)])
+
+    lister = user_for("manifest", source, "--manifest", manifest)
+    made = commands_of(lister, home).run("manifest", "create", source, "-o", manifest)
     assert made.code == 0, made.err
-    copied = _as(copier, home).run(*to)
+
+    copier = user_for("copy", source, target, "--manifest", manifest, *report)
+    to = ("--manifest", manifest, "--to", target, "--strip-prefix", "sdo/")
+    copied = commands_of(copier, home).run("copy", *to, *IN_PARTS, *report, "--json")
     assert copied.code == 0, copied.out
     assert copied.document["counts"]["succeeded"] == len(originals)
+    assert copied.document["report"].startswith(f"s3://{bucket_name}/reports/")
 
-    commands = _as(verifier, home)
+    commands = commands_of(user_for("verify", source, target), home)
     verified = commands.run("verify", "--job", copied.document["job_id"], "--json")
     assert verified.code == 0, verified.err
     refused = commands.run("delete", "--job", verified.document["job_id"], "--yes", "--json")
-    assert refused.document["counts"]["by_code"] == {"AccessDenied": len(originals)}
+    assert refused.document["counts"]["succeeded"] == 0
 
-    deleted = _as(deleter, home).run("delete", "--job", verified.document["job_id"], "--yes", "--json")
+    deleter = user_for("delete", source, target)
+    deleted = commands_of(deleter, home).run("delete", "--job", verified.document["job_id"], "--yes", "--json")
     assert deleted.code == 0, deleted.err
     assert deleted.document["counts"]["succeeded"] == len(originals)
 
 
-def test_a_plan_needs_no_permission_to_write(ministack: Server, bucket_name: str, tmp_path: Path) -> None:
-    """``--dry-run`` by a user who may only look."""
-    _fill(ministack, bucket_name)
-    looker = _user(ministack, bucket_name, "look")
-    planned = _as(looker, tmp_path / "home").run(
-        "move", f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/sdo/", "--dry-run", "--json"
+@pytest.mark.timeout(400)
+def test_a_move_works_with_the_one_policy_that_is_written_for_it(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """Between two prefixes that are compared with their tags and metadata."""
+    originals = _fill(ministack, bucket_name)
+    source, target = f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/sdo/"
+    options = ("--report", f"s3://{bucket_name}/reports/", "--with-tags", "--with-metadata")
+    mover = make_user(ministack, [written_policy(ministack, tmp_path, "move", source, target, *options)])
+    moved = commands_of(mover, tmp_path / "home").run("move", source, target, *options, *IN_PARTS, "--yes", "--json")
+    assert moved.code == 0, moved.out
+    assert [job["counts"]["succeeded"] for job in moved.document["jobs"]] == [len(originals)] * 3
+    assert all(
+        job["plan"]["warnings"] == [w for w in job["plan"]["warnings"] if "readable" not in w]
+        for job in moved.document["jobs"]
     )
+
+
+@pytest.mark.parametrize(
+    "options", [("--level", "etag"), ("--level", "checksum"), ("--level", "bytes", "--with-tags", "--with-metadata")]
+)
+def test_who_verifies_can_neither_write_nor_delete(
+    ministack: Server, bucket_name: str, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """At each level; every call that changes something is refused, on both sides."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    for key in ("sdo/x", "sdac/x", "sdo/a b", "sdac/a b"):
+        client.put_object(Bucket=bucket_name, Key=key, Body=b"x", Tagging="a=b", ChecksumAlgorithm="SHA256")
+    places = (f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/")
+    verifier = make_user(ministack, [written_policy(ministack, tmp_path, "verify", *places, *options)])
+    verified = commands_of(verifier, tmp_path / "home").run("verify", *places, *options, "--json")
+    assert (verified.code, verified.document["counts"]["succeeded"]) == (0, 2), verified.out
+    theirs = verifier.boto3_client()
+    for key in ("sdo/x", "sdac/x"):
+        place: dict[str, Any] = {"Bucket": bucket_name, "Key": key}
+        assert _is_denied(theirs.put_object, **place, Body=b"")
+        assert _is_denied(theirs.copy_object, **place, CopySource=f"{bucket_name}/sdac/x")
+        assert _is_denied(theirs.create_multipart_upload, **place)
+        assert _is_denied(theirs.put_object_tagging, **place, Tagging={"TagSet": []})
+        assert _is_denied(theirs.put_object_acl, **place, ACL="private")
+        assert _is_denied(theirs.delete_object, **place)
+        assert _is_denied(theirs.delete_objects, Bucket=bucket_name, Delete={"Objects": [{"Key": key}]})
+    assert _is_denied(theirs.list_objects_v2, Bucket=bucket_name), "listings are allowed below the prefixes only"
+
+
+def test_a_plan_needs_no_permission_to_write(ministack: Server, bucket_name: str, tmp_path: Path) -> None:
+    """``--dry-run`` of a move, and ``check``, by users who may only look; neither says that something was not read."""
+    _fill(ministack, bucket_name)
+    places = (f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/sdo/")
+    planner = make_user(ministack, [written_policy(ministack, tmp_path, "plan", *places)])
+    planned = commands_of(planner, tmp_path / "home").run("move", *places, "--dry-run", "--json")
     assert planned.code == 0, planned.err
     assert planned.document["jobs"][0]["status"] == "Suspended"
+    assert not any("readable" in each for each in planned.document["jobs"][0]["plan"]["warnings"])
+    checker = make_user(ministack, [written_policy(ministack, tmp_path, "check", *places)])
+    checked = commands_of(checker, tmp_path / "home").run("check", *places, "--json")
+    assert checked.code == 0, checked.out
+    assert not any("Not" in each["code"] and each["weight"] == "warning" for each in checked.document["findings"])
+
+
+def test_who_undoes_can_remove_markers_and_read_nothing_else(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """In a bucket with versioning: a mover's deletes are undone by somebody with the policy for that."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("sdo/x", "sdo/a+b%20c"):
+        client.put_object(Bucket=bucket_name, Key=key, Body=b"x", Tagging="a=b")
+    source, target = f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/"
+    options = ("--with-tags", "--keep", "tags")
+    home = tmp_path / "home"
+    mover = make_user(
+        ministack, [written_policy(ministack, tmp_path, "move", source, target, "--target-versioned", *options)]
+    )
+    moved = commands_of(mover, home).run("move", source, target, *options, "--yes", "--json")
+    assert moved.code == 0, moved.out
+    restorer = make_user(ministack, [written_policy(ministack, tmp_path, "undo", source)])
+    undone = commands_of(restorer, home).run("jobs", "undo", moved.document["move_id"], "--yes", "--json")
+    assert (undone.code, undone.document["counts"]["succeeded"]) == (0, 2), undone.out
+    theirs = restorer.boto3_client()
+    assert _is_denied(theirs.get_object, Bucket=bucket_name, Key="sdo/x")
+    assert _is_denied(theirs.delete_object, Bucket=bucket_name, Key="sdo/x")
+
+
+def test_a_user_of_another_account_copies_with_what_the_buckets_allow(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """The policies of both buckets together allow all of a copy, but where the other one is taken away."""
+    source_bucket, target_bucket = f"{bucket_name}-s", f"{bucket_name}-t"
+    client = ministack.boto3_client()
+    for bucket in (source_bucket, target_bucket):
+        client.create_bucket(Bucket=bucket)
+    client.put_object(Bucket=source_bucket, Key="sdo/x", Body=b"x", Tagging="a=b")
+    places = (f"s3://{source_bucket}/sdo/", f"s3://{target_bucket}/sdo/")
+    stranger = make_user(ministack, [])
+    arn = stranger.boto3_client(service="sts").get_caller_identity()["Arn"]
+    for bucket in (source_bucket, target_bucket):
+        policy = written_policy(ministack, tmp_path, "copy", *places, "--for-principal", arn, "--bucket", bucket)
+        refused = commands_of(stranger, tmp_path / bucket).run("copy", *places, "--json")
+        assert (refused.code, client.list_objects_v2(Bucket=target_bucket)["KeyCount"]) != (0, 1)
+        client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    copied = commands_of(stranger, tmp_path / "home").run("copy", *places, "--json")
+    assert (copied.code, copied.document["counts"]["succeeded"]) == (0, 1), copied.out

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -74,12 +75,24 @@ def test_commands_have_verbs_and_options_that_exist(page: str, line: str) -> Non
     assert unknown == [], f"{page}: {line}"
 
 
-def test_the_picture_is_what_its_script_makes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that is changed in the script is changed in the picture."""
-    specification = importlib.util.spec_from_file_location("make", ROOT / "docs/pictures/make.py")
+def _script(monkeypatch: pytest.MonkeyPatch, path: str) -> Any:  # noqa: ANN401 - a module
+    specification = importlib.util.spec_from_file_location("make", ROOT / path)
     assert specification is not None
     assert specification.loader is not None
     make = importlib.util.module_from_spec(specification)
     monkeypatch.setitem(sys.modules, "make", make)  # where dataclasses look for their module
     specification.loader.exec_module(make)
+    return make
+
+
+def test_permissions_are_those_of_the_table_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changes in ``plan/permissions.py`` changes on the page: run ``python docs/how-to/make.py``."""
+    page = (ROOT / "docs/how-to/permissions.md").read_text(encoding="utf-8")
+    assert page.count("```json\n{") == 3
+    assert _script(monkeypatch, "docs/how-to/make.py").made(page) == page
+
+
+def test_the_picture_is_what_its_script_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is changed in the script is changed in the picture."""
+    make = _script(monkeypatch, "docs/pictures/make.py")
     assert (ROOT / "docs/pictures/main-job.svg").read_text(encoding="utf-8") == make.main_job()
