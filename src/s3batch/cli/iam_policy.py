@@ -1,7 +1,8 @@
 """``s3batch iam-policy``: write the least IAM policy for a step of a job; no store is asked, nothing is recorded.
 
-In: the step, its places, and the options of it that need more permissions. Out: the policy on standard output, always
-the same bytes for the same words; on standard error, unless ``--json`` is given, why each action is there.
+In: the step, its places, and the options of it that need more permissions; or a recorded job. Out: the policy on
+standard output, always the same bytes for the same words; on standard error, unless ``--json`` is given, why each
+action is there.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from s3batch.cli.attributes import copy_attributes
-from s3batch.cli.deferred import effective_connection
+from s3batch.cli.deferred import effective_connection, upgrade
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Attributes, Proving, Store, setting_option
-from s3batch.cli.session import print_lines
+from s3batch.cli.job_permissions import is_aws, request_of_job
+from s3batch.cli.options import Attributes, Following, Proving, Store, setting_option
+from s3batch.cli.session import open_session, print_lines
 from s3batch.model.attributes import CopyAttributes
 from s3batch.model.errors import UsageError
-from s3batch.model.job import IfTargetExists
+from s3batch.model.job import IfTargetExists, VerifyOptions
 from s3batch.model.objects import S3Object, S3Prefix, parse_s3_uri, require_exact_prefix
 from s3batch.plan.permissions import Place, PolicyRequest, Step
 from s3batch.plan.policy_document import (
@@ -38,134 +41,175 @@ from s3batch.plan.policy_document import (
     statements_of_bucket,
 )
 from s3batch.report.text import visible
-from s3batch.s3.addressing import DEFAULT_REGION, AddressBook
 
 _S3 = "s3://"
 _WITHOUT_TARGET = frozenset({Step.MANIFEST, Step.UNDO})
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-StepArgument = Annotated[Step, typer.Argument(metavar="|".join(Step), show_default=False)]
-SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="s3://BUCKET/PREFIX/", show_default=False)]
-TargetArgument = Annotated[
-    str | None, typer.Argument(metavar="TARGET", help="s3://BUCKET/PREFIX/; none for manifest and undo.")
-]
-RawPrefixOption = Annotated[bool, typer.Option("--raw-prefix", help="Prefixes need not end in '/'.")]
-ManifestOption = Annotated[
-    str | None, typer.Option("--manifest", metavar="URL", help="A manifest in a bucket; the step manifest writes it.")
-]
-ReportOption = Annotated[str | None, setting_option("report")]
-IfTargetExistsOption = Annotated[
-    IfTargetExists, typer.Option("--if-target-exists", help="What a copy does where the target key is taken.")
-]
-UnverifiedOption = Annotated[bool, typer.Option("--unverified", help="A delete without a proof: no TARGET is read.")]
-VersionsOption = Annotated[bool, typer.Option("--versions", help="The manifest names versions.")]
-TargetVersionedOption = Annotated[bool, typer.Option("--target-versioned", help="The target bucket keeps versions.")]
-WholeBucketOption = Annotated[
-    bool,
-    typer.Option("--list-whole-bucket", help="Allow listings of whole buckets, so that absent keys are told as such."),
-]
-KmsKeyOption = Annotated[
-    list[str] | None,
-    typer.Option("--kms-key", metavar="PLACE=ARN", help=f"The KMS key of {', '.join(Place)} (repeatable)."),
-]
-PartitionOption = Annotated[
-    str | None, typer.Option("--partition", metavar="|".join(PARTITIONS), help="By default that of the region.")
-]
-PrincipalOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--for-principal",
-        metavar="ARN",
-        help="Write the policy of a bucket instead, for these principals of another account (repeatable).",
-    ),
-]
-BucketOption = Annotated[
-    str | None,
-    typer.Option("--bucket", metavar="NAME", help="With --for-principal: whose policy; by default SOURCE's bucket."),
-]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The step and its places; nothing of it goes with ``--job``."""
+
+    step: Annotated[Step | None, typer.Argument(metavar="|".join(Step), show_default=False)] = None
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="s3://BUCKET/PREFIX/", show_default=False)] = (
+        None
+    )
+    target: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="s3://BUCKET/PREFIX/; none for manifest and undo.")
+    ] = None
+    raw_prefix: Annotated[bool, typer.Option("--raw-prefix", help="Prefixes need not end in '/'.")] = False
+    manifest: Annotated[
+        str | None, typer.Option(metavar="URL", help="A manifest in a bucket; the step manifest writes it.")
+    ] = None
+    unverified: Annotated[bool, typer.Option("--unverified", help="A delete without a proof: no TARGET is read.")] = (
+        False
+    )
+    if_target_exists: Annotated[
+        IfTargetExists, typer.Option(help="What a copy does where the target key is taken.")
+    ] = IfTargetExists.FAIL
 
 
-@app.command(epilog="Exit codes: 0 written; 2 usage; 4 refused.")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """What is known of the buckets, and nothing that is asked for tells."""
+
+    versions: Annotated[bool, typer.Option("--versions", help="The manifest names versions.")] = False
+    target_versioned: Annotated[bool, typer.Option("--target-versioned", help="The target bucket keeps versions.")] = (
+        False
+    )
+    list_whole_bucket: Annotated[
+        bool,
+        typer.Option(
+            "--list-whole-bucket", help="Allow listings of whole buckets, so that absent keys are told as such."
+        ),
+    ] = False
+    kms_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLACE=ARN", help=f"The KMS key of {', '.join(Place)} (repeatable)."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """Which document is written."""
+
+    partition: Annotated[
+        str | None, typer.Option(metavar="|".join(PARTITIONS), help="By default that of the region.")
+    ] = None
+    for_principal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARN",
+            help="Write the policy of a bucket instead, for these principals of another account (repeatable).",
+        ),
+    ] = None
+    bucket: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --for-principal: whose policy; by default SOURCE's bucket.")
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Only the document, no explanation.")] = False
+
+
+@app.command(epilog="Exit codes: 0 written; 2 usage; 4 refused; 5 ledger unavailable.")
 @flat
 def iam_policy(
-    step: StepArgument,
-    source: SourceArgument,
-    target: TargetArgument = None,
     *,
-    raw_prefix: RawPrefixOption = False,
-    manifest: ManifestOption = None,
-    report: ReportOption = None,
-    if_target_exists: IfTargetExistsOption = IfTargetExists.FAIL,
-    unverified: UnverifiedOption = False,
-    versions: VersionsOption = False,
-    target_versioned: TargetVersionedOption = False,
-    list_whole_bucket: WholeBucketOption = False,
-    kms_key: KmsKeyOption = None,
-    partition: PartitionOption = None,
-    for_principal: PrincipalOption = None,
-    bucket: BucketOption = None,
+    wanted: Wanted,
+    job: Annotated[
+        str | None, typer.Option("--job", metavar="ID", help="For what this job, or move, has been asked to do.")
+    ] = None,
+    circumstances: Circumstances,
+    form: Form,
     attributes: Attributes,
     proving: Proving,
+    report: Annotated[str | None, setting_option("report")] = None,
     endpoint_url: Annotated[str | None, setting_option("endpoint-url")] = None,
     region: Annotated[str | None, setting_option("region")] = None,
     profile: Annotated[str | None, setting_option("profile")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Only the document, no explanation.")] = False,
 ) -> None:
     """Write the least IAM policy with which a user or role can do a step.
 
     The steps are those of the command line; plan is any dry run. Give the options that the job will have: --keep,
     --tag, --level, --with-tags and the like need permissions of their own.
     """
-    if partition is not None and partition not in PARTITIONS:
-        raise UsageError(f"--partition {partition!r} is unknown.", way_out=f"Give one of {', '.join(PARTITIONS)}.")
-    if bucket is not None and not for_principal:
+    _check_form(form)
+    if job is None:
+        connection = effective_connection(Store(endpoint_url=endpoint_url, region=region, profile=profile), os.environ)
+        request = _request(wanted, copy_attributes(attributes), proving.options(), report, is_aws=is_aws(connection))
+    elif (wanted, attributes, proving) == (Wanted(), Attributes(), Proving()):
+        with open_session(Following(as_json=form.as_json), upgrade=upgrade) as session:
+            request, connection = request_of_job(session.store, job)
+    else:
+        raise UsageError(
+            "--job stands alone: step, places and options are those of the job.",
+            way_out="Write --job ID, or STEP SOURCE TARGET with options.",
+        )
+    _print_policy(_in_circumstances(request, circumstances), form, region=connection.region)
+
+
+def _check_form(form: Form) -> None:
+    """Refuse words that go with no policy."""
+    if form.partition is not None and form.partition not in PARTITIONS:
+        raise UsageError(f"--partition {form.partition!r} is unknown.", way_out=f"Give one of {', '.join(PARTITIONS)}.")
+    if form.bucket is not None and not form.for_principal:
         raise UsageError(
             "--bucket is about a bucket's policy, and no principal is named.",
             way_out="Add --for-principal ARN, or leave it out.",
         )
-    connection = effective_connection(Store(endpoint_url=endpoint_url, region=region, profile=profile), os.environ)
-    wanted, options = copy_attributes(attributes), proving.options()
-    request = PolicyRequest(
-        step=step,
-        source=_place(source, raw=raw_prefix),
-        target=_target(step, target, raw=raw_prefix, is_unverified=unverified),
-        manifest=_manifest(manifest),
+
+
+def _request(
+    wanted: Wanted, attributes: CopyAttributes, verify: VerifyOptions, report: str | None, *, is_aws: bool
+) -> PolicyRequest:
+    """Return what the words ask for.
+
+    Raises:
+        UsageError: too few or too many addresses, or one that is none.
+        RefusedError: an inexact prefix (``InexactPrefix``).
+    """
+    if wanted.step is None or wanted.source is None:
+        raise UsageError(
+            "Step or source is missing.",
+            way_out=f"Write STEP SOURCE TARGET, where STEP is one of {', '.join(Step)}, or --job ID.",
+        )
+    return PolicyRequest(
+        step=wanted.step,
+        source=_place(wanted.source, raw=wanted.raw_prefix),
+        target=_target(wanted.step, wanted),
+        manifest=_manifest(wanted.manifest),
         report=parse_s3_uri(report) if report is not None and report.startswith(_S3) else None,
-        attributes=wanted,
-        compared=frozenset(options.attributes),
-        level=options.level,
-        skips_same=if_target_exists is IfTargetExists.SKIP_IF_SAME,
-        names_versions=versions,
-        is_target_versioned=target_versioned,
-        is_aws=AddressBook(
-            endpoint_url=connection.endpoint_url or None, region=connection.region or DEFAULT_REGION
-        ).is_aws,
-        lists_whole_bucket=list_whole_bucket,
-        kms_key_by_place=_kms_keys(kms_key or (), wanted),
+        attributes=attributes,
+        compared=frozenset(verify.attributes),
+        level=verify.level,
+        skips_same=wanted.if_target_exists is IfTargetExists.SKIP_IF_SAME,
+        is_aws=is_aws,
     )
-    _print_policy(
+
+
+def _in_circumstances(request: PolicyRequest, circumstances: Circumstances) -> PolicyRequest:
+    return replace(
         request,
-        partition=partition or partition_of(connection.region),
-        bucket=bucket or request.source.bucket,
-        principals=for_principal or (),
-        as_json=as_json,
+        names_versions=circumstances.versions,
+        is_target_versioned=circumstances.target_versioned,
+        lists_whole_bucket=circumstances.list_whole_bucket,
+        kms_key_by_place=_kms_keys(circumstances.kms_key or (), request.attributes),
     )
 
 
-def _print_policy(
-    request: PolicyRequest, *, partition: str, bucket: str, principals: Sequence[str], as_json: bool
-) -> None:
+def _print_policy(request: PolicyRequest, form: Form, *, region: str | None) -> None:
     """Print the document, and on standard error what it is about."""
-    if principals:
-        document = bucket_policy(request, partition=partition, bucket=bucket, principals=principals)
+    partition = form.partition or partition_of(region)
+    if form.for_principal:
+        bucket = form.bucket or request.source.bucket
+        document = bucket_policy(request, partition=partition, bucket=bucket, principals=form.for_principal)
         statements = statements_of_bucket(request, partition=partition, bucket=bucket)
     else:
         document = identity_policy(request, partition=partition)
         statements = statements_of(request, partition=partition)
     text = json.dumps(document, indent=2)  # in ASCII: IAM takes nothing above U+00FF (PutUserPolicy, read 2026-11)
-    if not as_json:
-        lines = [*explanations(statements), *notes(request, is_of_bucket=bool(principals))]
+    if not form.as_json:
+        lines = [*explanations(statements), *notes(request, is_of_bucket=bool(form.for_principal))]
         if (size := policy_size(text)) > MAX_POLICY_CHARACTERS:
             lines.append(
                 f"The policy has {size:,} characters; a managed policy of IAM takes {MAX_POLICY_CHARACTERS:,}."
@@ -180,12 +224,13 @@ def _place(text: str, *, raw: bool) -> S3Prefix:
     return require_exact_prefix(parse_s3_uri(text), raw=raw)
 
 
-def _target(step: Step, text: str | None, *, raw: bool, is_unverified: bool) -> S3Prefix | None:
+def _target(step: Step, wanted: Wanted) -> S3Prefix | None:
     """Return the target; ``None`` where the step has none.
 
     Raises:
         UsageError: there is one too many, or too few.
     """
+    text, is_unverified = wanted.target, wanted.unverified
     if is_unverified and step is not Step.DELETE:
         raise UsageError(f"--unverified is about the step delete, not {step}.", way_out="Leave it out.")
     if step in _WITHOUT_TARGET or is_unverified:
@@ -197,7 +242,7 @@ def _target(step: Step, text: str | None, *, raw: bool, is_unverified: bool) -> 
             f"The step {step} needs a target: it is read, too.",
             way_out="Write SOURCE TARGET" + (", or --unverified." if step is Step.DELETE else "."),
         )
-    return _place(text, raw=raw)
+    return _place(text, raw=wanted.raw_prefix)
 
 
 def _manifest(url: str | None) -> S3Object | None:

@@ -121,9 +121,8 @@ def scratch_folder(folder: JobFolder) -> Path:
 
 async def store_time_ms(connection: Connection, span: KeySpan) -> int:
     """Return the time by the store's clock, as its answer about the folder of the span's keys tells it."""
-    shared = _shared_prefix(span)
     async with await S3Reader.open(connection) as reader:
-        return await reader.store_time_ms(span.bucket, shared[: shared.rfind("/") + 1])
+        return await reader.store_time_ms(span.bucket, span.folder)
 
 
 async def bucket_versioning(connection: Connection, bucket: str) -> str:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from os.path import commonprefix
 from pathlib import Path
 
 import duckdb
@@ -27,7 +26,6 @@ from s3batch.manifest.generator import generate_entries
 from s3batch.manifest.normalise import Normaliser
 from s3batch.manifest.normalised import NormalisedManifest
 from s3batch.model.outcome import TaskStatus
-from s3batch.plan.collisions import KeySpan
 from s3batch.s3.client import S3Reader
 
 NOT_RUN = "NotRun"
@@ -53,18 +51,12 @@ async def list_remaining(
     async with await S3Reader.open(job.spec.connection) as reader:
         with Normaliser(path, scratch=scratch) as normaliser:
             for span in key_spans(job.manifest_path):
-                prefix = mapping.strip_prefix or common_folder(span)
+                prefix = mapping.strip_prefix or span.folder
                 async for batch in generate_entries(reader, span.bucket, prefix, Filter(), spool_dir=scratch):
                     normaliser.write(batch)
             entries = (await asyncio.to_thread(normaliser.finish)).entries
     found = await asyncio.to_thread(explain, path, Path(job.manifest_path), segments, scratch)
     return {"entries": entries, "manifest": str(path), **found}
-
-
-def common_folder(span: KeySpan) -> str:
-    """Return the longest prefix up to a slash that all keys of a range share; keys between two share what both do."""
-    shared = commonprefix([span.first_key, span.last_key])  # noqa: RUF071 - keys are text, no paths
-    return shared[: shared.rfind("/") + 1]
 
 
 def explain(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 
 import duckdb
@@ -26,6 +27,12 @@ class KeySpan:
     bucket: str
     first_key: str
     last_key: str
+
+    @property
+    def folder(self) -> str:
+        """Return the longest prefix up to a slash that all keys share; keys between two share what both do."""
+        shared = commonprefix([self.first_key, self.last_key])  # noqa: RUF071 - keys are text, no paths
+        return shared[: shared.rfind("/") + 1]
 
 
 def check_collisions(manifest: Path, spans: Sequence[KeySpan], mapping: KeyMapping, *, scratch: Path) -> None:

@@ -171,6 +171,11 @@ def _tags_of_target_are_read(request: PolicyRequest) -> bool:
     return compares or (request.step in _COPIES and request.skips_same)
 
 
+def _tags_may_be_taken_away(request: PolicyRequest) -> bool:
+    """Tell whether an empty set of tags is put, which is a call of its own."""
+    return not request.is_aws and (request.attributes.tags == {} or Keep.TAGS in request.attributes.keep)
+
+
 def _parts_are_compared(request: PolicyRequest) -> bool:
     return request.level is not Level.BYTES
 
@@ -531,9 +536,9 @@ PERMISSIONS: Final = (
         place=Place.TARGET,
         scope=Scope.OBJECTS,
         steps=_COPIES,
-        why="--no-tags on a store other than AWS takes them away by a request of its own",
+        why="on a store other than AWS copies without tags (--no-tags; --keep tags) have theirs taken away",
         calls=("DeleteObjectTagging",),
-        when=lambda request: not request.is_aws and request.attributes.tags == {},
+        when=_tags_may_be_taken_away,
     ),
     Permission(
         action="s3:DeleteObjectVersionTagging",
@@ -542,7 +547,7 @@ PERMISSIONS: Final = (
         steps=_COPIES,
         why="the same, of the version that a copy made",
         calls=("DeleteObjectTagging",),
-        when=lambda request: request.is_target_versioned and not request.is_aws and request.attributes.tags == {},
+        when=lambda request: request.is_target_versioned and _tags_may_be_taken_away(request),
     ),
     Permission(
         action="s3:PutObjectAcl",

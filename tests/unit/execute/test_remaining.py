@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
-from s3batch.execute.remaining import NOT_RUN, WRITTEN_AGAIN, common_folder, explain
+from s3batch.execute.remaining import NOT_RUN, WRITTEN_AGAIN, explain
 from s3batch.plan.collisions import KeySpan
 from tests.unit.report.finished_job import Task, finished_job
 
@@ -31,6 +31,6 @@ def test_every_remaining_object_has_its_reason(tmp_path: Path) -> None:
 
 def test_without_a_prefix_only_the_folder_of_the_manifest_s_keys_is_listed() -> None:
     """A move of some keys says nothing about a bucket of a thousand million others."""
-    assert common_folder(KeySpan(bucket="b", first_key="x/y/1", last_key="x/y/9")) == "x/y/"
-    assert common_folder(KeySpan(bucket="b", first_key="x/1", last_key="xy/9")) == ""
-    assert common_folder(KeySpan(bucket="b", first_key="x/same", last_key="x/same")) == "x/"
+    assert KeySpan(bucket="b", first_key="x/y/1", last_key="x/y/9").folder == "x/y/"
+    assert KeySpan(bucket="b", first_key="x/1", last_key="xy/9").folder == ""
+    assert KeySpan(bucket="b", first_key="x/same", last_key="x/same").folder == "x/"

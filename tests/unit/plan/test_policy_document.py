@@ -68,10 +68,10 @@ def test_a_policy_matches_the_prefix_and_nothing_beside_it(prefix: str, key: str
 def test_listings_of_an_inexact_prefix_are_allowed_in_its_folder() -> None:
     """``s3/lookup.py`` asks for whole folders; of a prefix without a folder that is the bucket."""
 
-    def condition(prefix: str, **members: object) -> object:
+    def condition(prefix: str, **members: bool) -> object:
         (found,) = [
             each
-            for each in identity_policy(request_of(prefix=prefix, **members), partition="aws")["Statement"]
+            for each in identity_policy(request_of(Step.VERIFY, prefix, **members), partition="aws")["Statement"]
             if each["Sid"] == "SourceList"
         ]
         return found.get("Condition")
