@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from s3batch.cli.render_estimate import bill_text, estimate_texts
 from s3batch.control.standing import Standing, due_job, standing_of
 from s3batch.control.views import source_of, target_of
 from s3batch.ledger.records import Event, Job
@@ -61,9 +62,12 @@ def plan_lines(job: Job) -> list[str]:
     if plan.requests:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in plan.requests.items())
         lines.append(_labelled("requests", f"about {sum(plan.requests.values()):,}: {kinds}"))
+    if plan.estimate is not None:
+        lines += [_labelled(label, visible(text)) for label, text in estimate_texts(plan.estimate, job.operation)]
     if job.operation is Operation.COPY:
         lines.append(_labelled("proof", _proof_text(plan)))
-    lines += [_labelled("note", visible(warning)) for warning in plan.warnings]
+    notes = () if plan.estimate is None else plan.estimate.notes
+    lines += [_labelled("note", visible(warning)) for warning in (*plan.warnings, *notes)]
     if plan.missing_examples:
         lines.append(_labelled("missing", visible(", ".join(plan.missing_examples))))
     return lines
@@ -80,6 +84,7 @@ def summary_lines(jobs: Sequence[Job]) -> list[str]:
         lines += _code_lines(job)
     for job in jobs:
         lines += [*_remaining_lines(job), *_extra_lines(job)]
+    lines += [_labelled("cost", text) for text in bill_text(jobs)]
     lines += _file_lines(jobs)
     lines += [_labelled("next", step) for step in next_steps(jobs)]
     return lines

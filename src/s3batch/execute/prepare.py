@@ -17,6 +17,7 @@ from typing import cast
 import pyarrow as pa
 
 from s3batch.config import JobFolder
+from s3batch.execute.estimating import estimate_plan, plan_figures
 from s3batch.execute.exposed_versions import find_exposed
 from s3batch.execute.pinning import Tell, pin_entries
 from s3batch.execute.services import RunnerServices
@@ -30,7 +31,7 @@ from s3batch.manifest.normalised import ChunkInfo, NormalisedManifest
 from s3batch.model.attributes import Keep
 from s3batch.model.errors import InconsistentError, RefusedError
 from s3batch.model.job import Connection, JobSpec, KeyMapping, Operation, Plan
-from s3batch.model.objects import MAX_COPY_BYTES, S3Object
+from s3batch.model.objects import S3Object
 from s3batch.model.status import TERMINAL
 from s3batch.operations.null_versions import SUSPENDED
 from s3batch.plan.collisions import KeySpan, check_collisions
@@ -38,6 +39,7 @@ from s3batch.plan.figures import PlanFigures
 from s3batch.plan.findings import require_permitted, warnings_of
 from s3batch.plan.mapping import check_mapping
 from s3batch.plan.preflight import copy_findings, source_findings
+from s3batch.plan.requests import count_by_kind, count_requests
 from s3batch.plan.staleness import inventory_warning
 from s3batch.plan.undo import UNDO_COLUMNS, UndoFigures
 from s3batch.plan.versions import check_versions
@@ -49,7 +51,7 @@ from s3batch.s3.errors import S3RefusedError
 
 _TELL_EVERY = 20_000
 _EXAMPLES = 3
-_PLAN_COLUMNS = ("key", "version_id", "size", "etag", "storage_class", "problem")
+_PLAN_COLUMNS = ("key", "version_id", "size", "etag", "last_modified", "storage_class", "problem")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +93,9 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         is_aws = await _is_aws(spec.connection)
         # of a move, what its delete would refuse is refused before the first copy
         will_delete = spec.operation is Operation.DELETE or (job.move_id is not None and job.step == 1)
+        figures = plan_figures(spec, with_ages=will_delete, now_ms=services.now_ms())
         plan = await asyncio.to_thread(
-            _plan, spec, manifest, scratch_folder(folder), duplicates, is_aws=is_aws, will_delete=will_delete
+            _plan, spec, manifest, scratch_folder(folder), duplicates, figures, is_aws=is_aws, will_delete=will_delete
         )
         plan = replace(plan, warnings=(*told, *plan.warnings))
         if will_delete:
@@ -104,6 +107,7 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         if spec.operation is Operation.COPY and spec.mapping is not None:
             found = await _target_warnings(spec, spec.mapping)
             plan = replace(plan, warnings=(*plan.warnings, *found))
+        plan = await estimate_plan(plan, job, services, figures, [span.bucket for span in _spans(manifest.chunks)])
         return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
 
 
@@ -321,10 +325,16 @@ async def _target_warnings(spec: JobSpec, mapping: KeyMapping) -> tuple[str, ...
 
 
 def _plan(
-    spec: JobSpec, manifest: NormalisedManifest, scratch: Path, duplicates: int, *, is_aws: bool, will_delete: bool
+    spec: JobSpec,
+    manifest: NormalisedManifest,
+    scratch: Path,
+    duplicates: int,
+    figures: PlanFigures,
+    *,
+    is_aws: bool,
+    will_delete: bool,
 ) -> Plan:
-    """Check the mapping of every entry and count what the job is going to do."""
-    figures = PlanFigures(multipart_threshold=min(spec.copy.multipart_threshold, MAX_COPY_BYTES + 1))
+    """Check the mapping of every entry and count what the job is going to do; ``figures`` take the counts."""
     for number in range(len(manifest.chunks)):
         table = manifest.read_chunk(number, _PLAN_COLUMNS)
         keys = _keys(table)
@@ -345,7 +355,7 @@ def _plan(
         multipart=figures.multipart,
         duplicates=duplicates,
         decidable_by_etag=figures.single_part_etags,
-        requests=figures.requests(spec, is_aws=is_aws),
+        requests=count_by_kind(count_requests(figures, spec, is_aws=is_aws)),
         largest_bytes=figures.largest,
         examples=_examples(manifest, spec.mapping),
         warnings=(*_warnings(spec, figures), *store_warnings(spec, is_aws=is_aws)),

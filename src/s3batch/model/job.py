@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from s3batch.model.attributes import AS_SOURCES, Attribute, CopyAttributes
 from s3batch.model.errors import InconsistentError
+from s3batch.model.estimate import Estimate
 
 DEFAULT_CHUNK_ENTRIES = 10_000
 """Entries per chunk at most: about ten LIST pages, a few seconds of work."""
@@ -279,6 +280,8 @@ class Plan:
     """A few source and target addresses as the mapping makes them."""
     warnings: tuple[str, ...] = ()
     manifest_sha256: str = ""
+    estimate: Estimate | None = None
+    """What the job is expected to cost and take; ``None`` in the plan of an older version."""
 
     def to_json(self) -> str:
         """Return the form that the ledger keeps."""
@@ -292,4 +295,6 @@ class Plan:
         for name in ("missing_examples", "warnings"):
             known[name] = tuple(known.get(name, ()))
         known["examples"] = tuple((source, target) for source, target in known.get("examples", ()))
+        if known.get("estimate") is not None:
+            known["estimate"] = Estimate.from_members(known["estimate"])
         return cls(**known)

@@ -1,25 +1,27 @@
-"""What a plan counts over the entries, chunk by chunk, and the requests that follow from it. Pure."""
+"""What a plan counts over the entries, chunk by chunk. Pure; what follows from it is other modules' business."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3batch.model.attributes import AS_SOURCES, Attribute, CopyAttributes, Keep
-from s3batch.model.job import JobSpec, Level, Operation, VerifyOptions
 from s3batch.model.objects import ARCHIVED_CLASSES
+from s3batch.plan.class_figures import ClassFigures, Cut
 from s3batch.plan.parts import DEFAULT_PART_BYTES
+from s3batch.plan.prices import STANDARD
 
 KEYS_PER_REQUEST = 1_000
 """Keys of a LIST page and of a DeleteObjects request at most (API reference, read 2026-11)."""
 
+_FIRST_HEADED_ROWS = 64
+"""As ``operations/delete.py`` begins where each object is read by HEAD; twice as many each time after that."""
+
 _EXAMPLES = 3
-_FALSE = pa.scalar(False)
-_REQUESTS_AROUND_PARTS = 5
-"""Of a copy in parts beside the parts: HEAD, HEAD of part 1, GetObjectTagging, Create, Complete."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,89 +29,90 @@ class PlanFigures:
     """Sums over the entries that were added."""
 
     multipart_threshold: int
+    part_size: int | None = None
+    """Bytes of a part where the source's own layout is not known; ``None`` is the default."""
+    minimum_days: Mapping[str, int] = field(default_factory=dict)
+    """By storage class with a minimum duration, where ages are to be counted."""
+    now_ms: int = 0
     entries: int = 0
+    chunks: int = 0
+    pages: int = 0
+    """Of 1,000 keys, each of one chunk."""
+    headed_batches: int = 0
+    """Batches of a delete that begins with few keys."""
     missing: int = 0
     missing_examples: list[str] = field(default_factory=list)
     archived: int = 0
-    multipart: int = 0
-    multipart_bytes: int = 0
     single_part_etags: int = 0
     largest: int = 0
+    by_class: defaultdict[str, ClassFigures] = field(default_factory=lambda: defaultdict(ClassFigures))
+    """By storage class; without those that are missing."""
+
+    @property
+    def multipart(self) -> int:
+        """Return how many objects are copied in parts."""
+        return sum(each.in_parts for each in self.by_class.values())
+
+    @property
+    def objects(self) -> int:
+        """Return how many entries have an object."""
+        return sum(each.objects for each in self.by_class.values())
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of these objects."""
+        return sum(each.bytes for each in self.by_class.values())
 
     def add(self, table: pa.Table) -> None:
-        """Add one chunk's columns ``key``, ``size``, ``etag``, ``storage_class`` and ``problem``."""
+        """Add one chunk's columns ``key``, ``size``, ``etag``, ``storage_class`` and ``problem``.
+
+        Where ages are counted, also ``last_modified``.
+        """
         self.entries += table.num_rows
-        self._add_missing(table)
-        sizes: Any = table.column("size")
+        self.chunks += 1
+        table = self._without_missing(table)
+        self.pages += -(-table.num_rows // KEYS_PER_REQUEST)
+        self.headed_batches += _headed_batches(table.num_rows)
         etags: Any = table.column("etag")
-        classes = table.column("storage_class").cast(pa.string())
-        self.archived += _count(pc.is_in(classes, value_set=pa.array(sorted(ARCHIVED_CLASSES))))
-        has_parts: Any = pc.fill_null(pc.match_substring(etags, "-"), _FALSE)
-        is_large: Any = pc.fill_null(pc.greater_equal(sizes, pa.scalar(self.multipart_threshold)), _FALSE)
-        in_parts: Any = pc.or_(has_parts, is_large)
-        count = _count(in_parts)
-        self.multipart += count
-        if count:
-            self.multipart_bytes += pc.sum(sizes.filter(in_parts)).as_py() or 0
+        has_parts = pc.match_substring(etags, "-")
         self.single_part_etags += table.num_rows - _count(has_parts) - etags.null_count
-        self.largest = max(self.largest, pc.max(sizes).as_py() or 0)
+        self.largest = max(self.largest, pc.max(table.column("size")).as_py() or 0)
+        self._add_classes(table)
 
-    def requests(self, spec: JobSpec, *, is_aws: bool) -> dict[str, int]:
-        """Return the requests that the job will make about, by kind; retries and confirmations come on top."""
-        pages = -(-self.entries // KEYS_PER_REQUEST)
-        parts = self.multipart_bytes // (spec.copy.part_size or DEFAULT_PART_BYTES) + self.multipart
-        match spec.operation:
-            case Operation.COPY:
-                found = {
-                    "CopyObject": self.entries - self.multipart - self.missing,
-                    "UploadPartCopy": parts if self.multipart else 0,
-                    "Head, Create, Complete, GetTagging": self.multipart * _REQUESTS_AROUND_PARTS,
-                    "List": pages,
-                    "Head, Get, Put of attributes": self.entries
-                    * _requests_of_attributes(spec.copy.attributes, is_aws=is_aws),
-                }
-            case Operation.VERIFY:
-                gets = 2 * self.entries if spec.verify.level is Level.BYTES else 0
-                tags = 2 * self.entries if Attribute.TAGS in spec.verify.attributes else 0
-                heads = self.entries * _heads_of_verify(spec.verify)
-                found = {"List": pages, "Head": heads, "Get": gets, "GetTagging": tags}
-            case Operation.DELETE:
-                sides = 1 if spec.delete.unverified else 2
-                lists = is_aws or spec.delete.trust_listings
-                found = {
-                    "DeleteObjects": pages,
-                    "List" if lists else "Head": sides * (pages if lists else self.entries),
-                }
-            case Operation.UNDO:
-                found = {}  # by what the delete job recorded: plan/undo.py
-        return {kind: count for kind, count in found.items() if count}
+    def _add_classes(self, table: pa.Table) -> None:
+        given: Any = table.column("storage_class").cast(pa.string())
+        classes = pc.fill_null(given, STANDARD)
+        cut = Cut(threshold=self.multipart_threshold, part_bytes=self.part_size or DEFAULT_PART_BYTES)
+        names: list[str] = pc.unique(classes).to_pylist()
+        for name in names:
+            rows = table if len(names) == 1 else table.filter(pc.equal(classes, pa.scalar(name)))
+            figures = self.by_class[name]
+            figures.add(rows, cut)
+            self.archived += rows.num_rows if name in ARCHIVED_CLASSES else 0
+            if name in self.minimum_days:
+                figures.add_ages(rows, minimum_days=self.minimum_days[name], now_ms=self.now_ms)
 
-    def _add_missing(self, table: pa.Table) -> None:
+    def _without_missing(self, table: pa.Table) -> pa.Table:
+        """Count the entries without an object and return the others."""
         problems = table.column("problem")
         if problems.null_count == table.num_rows:
-            return
+            return table
         bad = table.filter(pc.is_valid(problems))
         self.missing += bad.num_rows
         room = _EXAMPLES - len(self.missing_examples)
         keys = cast("list[str]", bad.column("key").to_pylist())
         self.missing_examples += keys[: max(room, 0)]
+        return table.filter(pc.is_null(problems))
 
 
-def _heads_of_verify(options: VerifyOptions) -> int:
-    """Return how many HEADs an object takes: its target's, its source's, and again where what came between counts."""
-    by_content = options.level in {Level.CHECKSUM, Level.BYTES}
-    if not options.attributes:
-        return 2 if by_content else 0
-    return 2 + by_content + (Attribute.TAGS in options.attributes)
-
-
-def _requests_of_attributes(attributes: CopyAttributes, *, is_aws: bool) -> int:
-    """Return about how many requests a copy takes beside itself for its attributes: reads, puts, and a look."""
-    if attributes == AS_SOURCES:
-        return 0
-    reads = attributes.reads_sources + (Keep.ACL in attributes.keep) + (Keep.TAGS in attributes.keep)
-    has_tags = Keep.TAGS in attributes.keep or attributes.tags is not None
-    return reads if is_aws else reads + has_tags + 1
+def _headed_batches(rows: int) -> int:
+    """Return in how many batches a chunk's rows are deleted where batches begin small and a fast store doubles them."""
+    batches, size = 0, _FIRST_HEADED_ROWS
+    while rows > 0:
+        rows -= size
+        size = min(size * 2, KEYS_PER_REQUEST)
+        batches += 1
+    return batches
 
 
 def _count(mask: Any) -> int:  # noqa: ANN401 - Arrow's array types are generic over what the stubs cannot tell

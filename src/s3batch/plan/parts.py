@@ -70,6 +70,11 @@ def part_ranges(object_size: int, *, part_size_wanted: int, limits: Limits = S3_
     )
 
 
+def part_count(object_size: int, *, part_size_wanted: int, limits: Limits = S3_LIMITS) -> int:
+    """Return how many ranges :func:`part_ranges` would give about, for an object that is not too large."""
+    return min(-(-object_size // max(part_size_wanted, limits.smallest_part)), limits.most_parts)
+
+
 def ranges_of_layout(part_sizes: Sequence[int]) -> tuple[ByteRange, ...]:
     """Return the byte ranges of parts of these sizes, so that a copy gets the same ETag as its source."""
     bounds = accumulate(part_sizes, initial=0)

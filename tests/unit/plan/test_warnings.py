@@ -3,20 +3,16 @@
 import json
 from dataclasses import replace
 
-import pyarrow as pa
-
 from s3batch.model.attributes import Attribute, CopyAttributes, Encryption, Keep
 from s3batch.model.job import (
     CopyOptions,
     DeleteOptions,
     JobSpec,
     KeyMapping,
-    Level,
     ManifestSource,
     Operation,
     VerifyOptions,
 )
-from s3batch.plan.figures import PlanFigures
 from s3batch.plan.warnings import store_warnings
 
 DELETE = JobSpec(
@@ -44,29 +40,6 @@ def test_a_delete_on_another_store_than_aws_says_what_was_not_probed() -> None:
     assert [each.split(":")[0] for each in store_warnings(TRUSTING, is_aws=False)[1:]] == ["--trust-listings"]
 
 
-def test_the_plan_counts_the_heads_that_distrust_costs() -> None:
-    """Two HEADs an object, one where no copy was asked for; a page of 1,000 keys where listings are trusted."""
-    figures = PlanFigures(multipart_threshold=2**30)
-    n_rows = 2_001
-    figures.add(
-        pa.table(
-            {
-                "key": [str(number) for number in range(n_rows)],
-                "version_id": pa.nulls(n_rows, pa.string()),
-                "size": pa.array([1] * n_rows, pa.int64()),
-                "etag": ["e"] * n_rows,
-                "storage_class": ["STANDARD"] * n_rows,
-                "problem": pa.nulls(n_rows, pa.string()),
-            }
-        )
-    )
-    unverified = replace(DELETE, delete=DeleteOptions(unverified=True))
-    assert figures.requests(DELETE, is_aws=False) == {"DeleteObjects": 3, "Head": 2 * n_rows}
-    assert figures.requests(unverified, is_aws=False) == {"DeleteObjects": 3, "Head": n_rows}
-    assert figures.requests(DELETE, is_aws=True) == {"DeleteObjects": 3, "List": 6}
-    assert figures.requests(TRUSTING, is_aws=False) == {"DeleteObjects": 3, "List": 6}
-
-
 def test_the_plan_of_a_copy_says_that_a_target_may_be_overwritten_in_a_race() -> None:
     """Also where the store ignores conditions on copies, nobody learns of it from a loss (safety.md rule 6)."""
     _, warning, _ = store_warnings(COPY, is_aws=False)
@@ -79,36 +52,6 @@ def test_the_plan_says_that_etags_will_not_prove_copies_that_kms_encrypts() -> N
     encrypted = CopyAttributes(encryption=Encryption.KMS)
     warnings = store_warnings(replace(COPY, copy=CopyOptions(attributes=encrypted)), is_aws=True)
     assert any("--level bytes" in each for each in warnings)
-
-
-def test_the_plan_counts_what_attributes_cost() -> None:
-    """On AWS what is the same for all copies is free; a read of each source is not."""
-    figures = PlanFigures(multipart_threshold=2**30, entries=1_000)
-    for attributes, on_aws, elsewhere in (
-        (CopyAttributes(), 0, 0),
-        (CopyAttributes(tags={"a": "b"}, acl="private"), 0, 2_000),
-        (CopyAttributes(keep=frozenset({Keep.LOCK})), 1_000, 2_000),
-        (CopyAttributes(keep=frozenset(Keep)), 3_000, 5_000),
-    ):
-        spec = replace(COPY, copy=CopyOptions(attributes=attributes))
-        for is_aws, expected in ((True, on_aws), (False, elsewhere)):
-            assert figures.requests(spec, is_aws=is_aws).get("Head, Get, Put of attributes", 0) == expected
-
-
-def test_the_plan_of_a_verify_counts_what_comparing_attributes_costs() -> None:
-    """HEADs and tag readings by the object; a plain comparison of ETags takes none."""
-    figures = PlanFigures(multipart_threshold=2**30, entries=1_000)
-    metadata, both = (Attribute.METADATA,), (Attribute.METADATA, Attribute.TAGS)
-    for level, attributes, heads, tags in (
-        (Level.ETAG, (), None, None),
-        (Level.CHECKSUM, (), 2_000, None),
-        (Level.ETAG, metadata, 2_000, None),
-        (Level.ETAG, both, 3_000, 2_000),
-        (Level.BYTES, both, 4_000, 2_000),
-    ):
-        spec = replace(COPY, operation=Operation.VERIFY, verify=VerifyOptions(level=level, attributes=attributes))
-        requests = figures.requests(spec, is_aws=True)
-        assert (requests.get("Head"), requests.get("GetTagging")) == (heads, tags)
 
 
 def test_what_is_compared_and_required_is_recorded_with_the_job() -> None:
