@@ -52,7 +52,7 @@ async def estimate_plan(
     """
     steps = [job.spec, *_later_steps(job, services)]
     async with await S3Reader.open(job.spec.connection) as reader:
-        facts = await _read_facts(reader, steps, source_buckets)
+        facts = await read_facts(reader, steps, source_buckets)
     counts = [count_requests(figures, spec, is_aws=facts.is_aws) for spec in steps]
     if job.operation is Operation.UNDO:
         counts = [requests_of_kinds(plan.requests)]  # they follow from what the delete recorded
@@ -94,7 +94,7 @@ def _finished_jobs(operation: Operation, services: RunnerServices) -> list[Finis
     return found
 
 
-async def _read_facts(reader: S3Reader, steps: Sequence[JobSpec], source_buckets: Sequence[str]) -> BucketFacts:
+async def read_facts(reader: S3Reader, steps: Sequence[JobSpec], source_buckets: Sequence[str]) -> BucketFacts:
     """Ask the buckets what decides about the estimate of these steps."""
     deletes = any(spec.operation is Operation.DELETE for spec in steps)
     keeps_versions = deletes and all([await _is_versioned(reader, bucket) for bucket in source_buckets])

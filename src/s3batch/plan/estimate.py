@@ -86,7 +86,7 @@ def estimate_job(
 
 def later_steps_note(steps: Sequence[Step]) -> str:
     """Return what the steps of a move after this one add, in a sentence: its own figures do not have it."""
-    requests = ", ".join(f"{each.operation} about {each.requests:,} requests" for each in steps)
+    requests = ", ".join(f"{each.operation} about {_counted(each.requests, 'request')}" for each in steps)
     charges = [charge for each in steps for charge in each.estimate.charges]
     parts = ", ".join(f"{kind} {money_text(usd)}" for kind, usd in usd_of_kind(charges).items())
     cost = f"; about {money_text(sum(each.usd for each in charges))} together ({parts})" if charges else ""
@@ -219,7 +219,8 @@ def _notes(figures: PlanFigures, spec: JobSpec, facts: BucketFacts, prices: Pric
         yield from _notes_of_copy(figures, spec, prices)
     undated = sum(each.undated for each in figures.by_class.values())
     if spec.operation is Operation.DELETE and undated and not facts.keeps_versions:
-        yield f"The manifest does not tell the age of {undated:,} objects: no early deletion is counted for them."
+        told = _counted(undated, "object")
+        yield f"The manifest does not tell the age of {told}: their early deletion is not counted."
     if _reads_bytes(spec):
         yield "Every byte is read by this machine: outside the buckets' region that is charged as transfer, too."
 
@@ -251,6 +252,10 @@ def _notes_of_copy(figures: PlanFigures, spec: JobSpec, prices: PriceTable) -> I
             for of_class in (prices.of_class(name),)
         )
         yield f"A standard restore of the archived objects, which they need first, costs about {money_text(usd)} more."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _classes(figures: PlanFigures, spec: JobSpec) -> set[str]:

@@ -128,7 +128,7 @@ def test_the_last_step_of_a_move_lists_its_source_once_more() -> None:
 def test_a_copy_counts_what_attributes_cost(
     attributes: CopyAttributes, on_aws: dict[str, int], elsewhere: dict[str, int]
 ) -> None:
-    """On AWS what is the same for all copies is free; a read of each source is not. Elsewhere each copy is looked at."""
+    """On AWS what is the same for all copies is free, a read of each source is not; elsewhere copies are looked at."""
     spec = replace(COPY, copy=CopyOptions(attributes=attributes))
     for is_aws, expected in ((True, on_aws), (False, elsewhere)):
         found = requests(spec, [SMALL] * 1_000, is_aws=is_aws)
