@@ -56,13 +56,22 @@ class ClassFigures:
     undated: int = 0
     """Objects of a class with a minimum whose age is not known."""
 
-    def add(self, table: pa.Table, cut: Cut) -> None:
-        """Add entries by their columns ``size`` and ``etag``."""
+    def add(self, table: pa.Table) -> None:
+        """Add entries by their column ``size``."""
         sizes: Any = table.column("size")
         self.objects += table.num_rows
         self.bytes += pc.sum(sizes).as_py() or 0
         self.shortfall_bytes += pc.sum(_shortfalls(sizes)).as_py() or 0
-        self._add_parts(sizes, table.column("etag"), cut)
+
+    def add_parts(self, table: pa.Table, cut: Cut) -> None:
+        """Add what those of the entries take that go in parts, by their columns ``size`` and ``etag``."""
+        sizes: Any = table.column("size")
+        etags: Any = table.column("etag")
+        has_parts: Any = pc.fill_null(pc.match_substring(etags, "-"), _FALSE)
+        is_large: Any = pc.fill_null(pc.greater_equal(sizes, pa.scalar(cut.threshold)), _FALSE)
+        in_parts: Any = pc.or_(has_parts, is_large)
+        for size, etag in zip(sizes.filter(in_parts).to_pylist(), etags.filter(in_parts).to_pylist(), strict=True):
+            self._add_object(size or 0, parts_in_etag(etag or ""), cut)
 
     def add_ages(self, table: pa.Table, *, minimum_days: int, now_ms: int) -> None:
         """Add what entries lack to the class's minimum by their columns ``size`` and ``last_modified``."""
@@ -80,15 +89,6 @@ class ClassFigures:
         self.young_byte_days += pc.sum(pc.multiply(lacking, sizes.cast(pa.float64()))).as_py() or 0.0
         shortfalls: Any = _shortfalls(sizes).cast(pa.float64())
         self.young_shortfall_days += pc.sum(pc.multiply(lacking, shortfalls)).as_py() or 0.0
-
-    def _add_parts(self, sizes: Any, etags: Any, cut: Cut) -> None:  # noqa: ANN401 - see _count in figures
-        has_parts: Any = pc.fill_null(pc.match_substring(etags, "-"), _FALSE)
-        is_large: Any = pc.fill_null(pc.greater_equal(sizes, pa.scalar(cut.threshold)), _FALSE)
-        in_parts: Any = pc.or_(has_parts, is_large)
-        if not pc.any(in_parts).as_py():
-            return
-        for size, etag in zip(sizes.filter(in_parts).to_pylist(), etags.filter(in_parts).to_pylist(), strict=True):
-            self._add_object(size or 0, parts_in_etag(etag or ""), cut)
 
     def _add_object(self, size: int, parts: int, cut: Cut) -> None:
         """Add an object that may go in parts; an ETag with a hyphen and without a count says nothing about them."""

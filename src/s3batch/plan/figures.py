@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ _FIRST_HEADED_ROWS = 64
 """As ``operations/delete.py`` begins where each object is read by HEAD; twice as many each time after that."""
 
 _EXAMPLES = 3
+_FALSE = pa.scalar(False)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -74,20 +75,19 @@ class PlanFigures:
         self.pages += -(-table.num_rows // KEYS_PER_REQUEST)
         self.headed_batches += _headed_batches(table.num_rows)
         etags: Any = table.column("etag")
-        has_parts = pc.match_substring(etags, "-")
-        self.single_part_etags += table.num_rows - _count(has_parts) - etags.null_count
-        self.largest = max(self.largest, pc.max(table.column("size")).as_py() or 0)
-        self._add_classes(table)
+        with_parts = _count(pc.match_substring(etags, "-"))
+        self.single_part_etags += table.num_rows - with_parts - etags.null_count
+        largest = pc.max(table.column("size")).as_py() or 0
+        self.largest = max(self.largest, largest)
+        self._add_classes(table, may_go_in_parts=bool(with_parts) or largest >= self.multipart_threshold)
 
-    def _add_classes(self, table: pa.Table) -> None:
-        given: Any = table.column("storage_class").cast(pa.string())
-        classes = pc.fill_null(given, STANDARD)
+    def _add_classes(self, table: pa.Table, *, may_go_in_parts: bool) -> None:
         cut = Cut(threshold=self.multipart_threshold, part_bytes=self.part_size or DEFAULT_PART_BYTES)
-        names: list[str] = pc.unique(classes).to_pylist()
-        for name in names:
-            rows = table if len(names) == 1 else table.filter(pc.equal(classes, pa.scalar(name)))
+        for name, rows in _rows_by_class(table):
             figures = self.by_class[name]
-            figures.add(rows, cut)
+            figures.add(rows)
+            if may_go_in_parts:
+                figures.add_parts(rows, cut)
             self.archived += rows.num_rows if name in ARCHIVED_CLASSES else 0
             if name in self.minimum_days:
                 figures.add_ages(rows, minimum_days=self.minimum_days[name], now_ms=self.now_ms)
@@ -103,6 +103,19 @@ class PlanFigures:
         keys = cast("list[str]", bad.column("key").to_pylist())
         self.missing_examples += keys[: max(room, 0)]
         return table.filter(pc.is_null(problems))
+
+
+def _rows_by_class(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each storage class with its rows; one class, the usual case, takes no filter."""
+    classes: Any = table.column("storage_class")
+    names: list[str | None] = pc.unique(classes).to_pylist()
+    if len(names) == 1:
+        yield names[0] or STANDARD, table
+        return
+    texts = classes.cast(pa.string())
+    for name in names:
+        mask: Any = pc.is_null(texts) if name is None else pc.fill_null(pc.equal(texts, pa.scalar(name)), _FALSE)
+        yield name or STANDARD, table.filter(mask)
 
 
 def _headed_batches(rows: int) -> int:
