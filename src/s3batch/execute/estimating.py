@@ -1,7 +1,8 @@
 """What a plan's estimate needs to know beside the entries: of the buckets, of the ledger, of a move's later steps.
 
-In: a plan, its figures, the job. Out: the plan with its estimate. Only GET and HEAD are sent, at most four, and none
-where the answer would change nothing; what may not be asked is not known, and never fails a plan.
+In: a plan, its figures, the job. Out: the plan with its estimate. Only GET and HEAD are sent, at most four and one
+for each further bucket to delete from, and none where the answer would change nothing; what may not be asked is not
+known, and never fails a plan.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from s3batch.s3.errors import S3RefusedError
 _KMS = "aws:kms"
 """How the names of both kinds of encryption by KMS begin."""
 
+LEAST_SUCCEEDED = 0.9
+"""Share of a job's tasks that must have succeeded for its pace to count: what is refused is refused quickly."""
+
 MEASURED_JOBS = 20
 """Finished jobs that are looked at, the newest first: what is long ago was another machine or another load."""
 
 
 def plan_figures(spec: JobSpec, *, with_ages: bool, now_ms: int) -> PlanFigures:
-    """Return empty figures for a job; ``with_ages``: originals will go, so their age decides about fees."""
+    """Return empty figures for a job; ``with_ages``: originals will go, and their age decides about fees."""
     days = {name: each.minimum_days for name, each in read_prices().classes.items() if each.minimum_days}
     return PlanFigures(
         multipart_threshold=min(spec.copy.multipart_threshold, MAX_COPY_BYTES + 1),
@@ -89,8 +93,8 @@ def _finished_jobs(operation: Operation, services: RunnerServices) -> list[Finis
             spec = job.spec
         except InconsistentError:
             continue  # of a later version: nothing to compare with
-        tasks, bytes_total = job.counts.ended, job.bytes_total
-        found.append(FinishedJob(spec=spec, tasks=tasks, bytes=bytes_total, active_ms=job.active_ms))
+        if job.succeeded >= job.counts.ended * LEAST_SUCCEEDED:
+            found.append(FinishedJob(spec=spec, tasks=job.counts.ended, bytes=job.bytes_total, active_ms=job.active_ms))
     return found
 
 

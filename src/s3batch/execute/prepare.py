@@ -93,7 +93,7 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
         is_aws = await _is_aws(spec.connection)
         # of a move, what its delete would refuse is refused before the first copy
         will_delete = spec.operation is Operation.DELETE or (job.move_id is not None and job.step == 1)
-        figures = plan_figures(spec, with_ages=will_delete, now_ms=services.now_ms())
+        figures = plan_figures(spec, with_ages=will_delete and is_aws, now_ms=services.now_ms())
         plan = await asyncio.to_thread(
             _plan, spec, manifest, scratch_folder(folder), duplicates, figures, is_aws=is_aws, will_delete=will_delete
         )

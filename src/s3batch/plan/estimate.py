@@ -132,8 +132,13 @@ def _request_charge(each: RequestCount, prices: PriceTable) -> Iterator[Charge]:
     if each.kind in UPLOADING and of_class.parts_at_standard:
         of_class = prices.of_class(STANDARD)
     price = of_class.get_per_1000 if each.kind in _AS_GET else of_class.put_per_1000
-    what = str(each.kind) if each.kind is Kind.LIST else f"{each.kind} of {each.storage_class}"
-    yield _charge("requests", what, each.count, "requests", price / 1000)
+    yield _charge("requests", _request_text(each), each.count, "requests", price / 1000)
+
+
+def _request_text(each: RequestCount) -> str:
+    if each.kind in {Kind.LIST, Kind.LIST_VERSIONS}:
+        return str(each.kind)
+    return f"{each.kind} {'of' if each.kind in _AS_GET else 'into'} {each.storage_class}"
 
 
 def _retrievals(figures: PlanFigures, prices: PriceTable, *, target_class: str | None = None) -> Iterator[Charge]:

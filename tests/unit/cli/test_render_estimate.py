@@ -15,7 +15,7 @@ PRICED = Estimate(
     bytes_added=2048,
     charges=(
         Charge(kind="requests", what="List", quantity=1_000, unit="requests", usd=0.005),
-        Charge(kind="requests", what="CopyObject of STANDARD", quantity=10**6, unit="requests", usd=5.0),
+        Charge(kind="requests", what="CopyObject into STANDARD", quantity=10**6, unit="requests", usd=5.0),
         Charge(kind="transfer", what="us-east-1 to us-west-2", quantity=10.0, unit="GB", usd=0.2),
     ),
     usd=5.205,
@@ -86,7 +86,7 @@ def test_the_json_of_a_job_has_the_whole_estimate() -> None:
         "bytes_not_freed": 0,
         "charges": [
             {"kind": "requests", "what": "List", "quantity": 1_000, "unit": "requests", "usd": 0.005},
-            {"kind": "requests", "what": "CopyObject of STANDARD", "quantity": 10**6, "unit": "requests", "usd": 5.0},
+            {"kind": "requests", "what": "CopyObject into STANDARD", "quantity": 10**6, "unit": "requests", "usd": 5.0},
             {"kind": "transfer", "what": "us-east-1 to us-west-2", "quantity": 10.0, "unit": "GB", "usd": 0.2},
         ],
         "usd": 5.205,

@@ -125,7 +125,7 @@ def test_a_billion_copies_into_standard_cost_five_thousand_dollars() -> None:
     found = estimate_job(figures, COPY, count_requests(figures, COPY, is_aws=True), AWS, prices=PRICES)
     assert [(each.what, each.quantity, each.usd) for each in found.charges] == [
         ("List", 100_000, 0.5),
-        ("CopyObject of STANDARD", 10**9, 5_000.0),
+        ("CopyObject into STANDARD", 10**9, 5_000.0),
     ]
     assert found.usd == 5_000.5
     assert found.seconds_at_s3_rate == pytest.approx(10**9 / 3_500)
@@ -221,8 +221,8 @@ def test_the_parts_of_an_upload_into_an_archive_are_billed_as_standard() -> None
     """Only its completion has the archive's price."""
     spec = replace(COPY, copy=CopyOptions(storage_class="DEEP_ARCHIVE"))
     found = {each.what: each.usd for each in estimate(spec, [Entry(size=THRESHOLD, etag="e-1000")]).charges}
-    assert found["UploadPartCopy of DEEP_ARCHIVE"] == pytest.approx(0.005)
-    assert found["CompleteMultipartUpload of DEEP_ARCHIVE"] == pytest.approx(0.05 / 1000)
+    assert found["UploadPartCopy into DEEP_ARCHIVE"] == pytest.approx(0.005)
+    assert found["CompleteMultipartUpload into DEEP_ARCHIVE"] == pytest.approx(0.05 / 1000)
 
 
 def test_small_copies_are_billed_as_large_as_their_class_says() -> None:

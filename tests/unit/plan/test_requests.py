@@ -22,6 +22,7 @@ from s3batch.model.job import (
 )
 from s3batch.plan.parts import MIB, part_count, part_ranges
 from s3batch.plan.requests import Kind, count_by_kind, count_requests, requests_of_kinds
+from s3batch.plan.undo import UndoFigures
 from tests.unit.plan.figures_of import THRESHOLD, Entry, figures_of
 
 COPY = JobSpec(
@@ -186,3 +187,10 @@ def test_an_undo_is_counted_by_its_record() -> None:
     assert requests(undo, [SMALL]) == {}
     (found,) = requests_of_kinds({"ListObjectVersions": 3})
     assert (found.kind, found.count) == (Kind.LIST_VERSIONS, 3)
+
+
+def test_what_an_undo_counts_has_a_price() -> None:
+    """Each of its kinds is one that the estimate knows."""
+    counted = UndoFigures(entries=3, markers=2, unsettled=1).requests()
+    assert count_by_kind(requests_of_kinds(counted)) == counted
+    assert len(counted) == 3
