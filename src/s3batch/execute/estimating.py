@@ -7,7 +7,7 @@ known, and never fails a plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from s3batch.execute.services import RunnerServices
@@ -72,7 +72,8 @@ async def estimate_plan(
 def _estimate(
     spec: JobSpec, counts: Sequence[RequestCount], figures: PlanFigures, facts: BucketFacts, services: RunnerServices
 ) -> Step:
-    finished = _finished_jobs(spec.operation, services)
+    chosen = JobFilter(statuses=(JobStatus.COMPLETE,), operations=(spec.operation,))
+    finished = finished_of(services.store.list_jobs(chosen, limit=MEASURED_JOBS))
     found = estimate_job(figures, spec, counts, facts, prices=read_prices(), finished=finished)
     return Step(operation=spec.operation, requests=sum(each.count for each in counts), estimate=found)
 
@@ -84,17 +85,17 @@ def _later_steps(job: Job, services: RunnerServices) -> list[JobSpec]:
     return [each.spec for each in services.store.jobs_by_move(job.move_id) if each.step > job.step]
 
 
-def _finished_jobs(operation: Operation, services: RunnerServices) -> list[FinishedJob]:
-    """Return what the newest complete jobs of one operation did."""
-    chosen = JobFilter(statuses=(JobStatus.COMPLETE,), operations=(operation,))
+def finished_of(jobs: Iterable[Job]) -> list[FinishedJob]:
+    """Return what complete jobs did, of those that can be understood and did what they were to do."""
     found = []
-    for job in services.store.list_jobs(chosen, limit=MEASURED_JOBS):
+    for job in jobs:
         try:
             spec = job.spec
         except InconsistentError:
             continue  # of a later version: nothing to compare with
-        if job.succeeded >= job.counts.ended * LEAST_SUCCEEDED:
-            found.append(FinishedJob(spec=spec, tasks=job.counts.ended, bytes=job.bytes_total, active_ms=job.active_ms))
+        tasks = job.succeeded + job.failed + job.kept
+        if job.succeeded >= tasks * LEAST_SUCCEEDED:
+            found.append(FinishedJob(spec=spec, tasks=tasks, bytes=job.bytes_total, active_ms=job.active_ms))
     return found
 
 

@@ -18,6 +18,12 @@ from s3batch.plan.prices import STANDARD
 KEYS_PER_REQUEST = 1_000
 """Keys of a LIST page and of a DeleteObjects request at most (API reference, read 2026-11)."""
 
+MAX_CLASSES = 32
+"""Storage classes that are counted one by one: more than S3 has, and a bound on what a manifest may claim."""
+
+OTHER_CLASSES = "OTHER"
+"""Under which the others are counted together."""
+
 _FIRST_HEADED_ROWS = 64
 """As ``operations/delete.py`` begins where each object is read by HEAD; twice as many each time after that."""
 
@@ -84,7 +90,8 @@ class PlanFigures:
     def _add_classes(self, table: pa.Table, *, may_go_in_parts: bool) -> None:
         cut = Cut(threshold=self.multipart_threshold, part_bytes=self.part_size or DEFAULT_PART_BYTES)
         for name, rows in _rows_by_class(table):
-            figures = self.by_class[name]
+            has_room = name in self.by_class or len(self.by_class) < MAX_CLASSES
+            figures = self.by_class[name if has_room else OTHER_CLASSES]
             figures.add(rows)
             if may_go_in_parts:
                 figures.add_parts(rows, cut)

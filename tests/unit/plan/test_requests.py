@@ -20,6 +20,7 @@ from s3batch.model.job import (
     Operation,
     VerifyOptions,
 )
+from s3batch.plan.figures import MAX_CLASSES, OTHER_CLASSES
 from s3batch.plan.parts import MIB, part_count, part_ranges
 from s3batch.plan.requests import Kind, count_by_kind, count_requests, requests_of_kinds
 from s3batch.plan.undo import UndoFigures
@@ -194,3 +195,11 @@ def test_what_an_undo_counts_has_a_price() -> None:
     counted = UndoFigures(entries=3, markers=2, unsettled=1).requests()
     assert count_by_kind(requests_of_kinds(counted)) == counted
     assert len(counted) == 3
+
+
+def test_a_manifest_that_claims_many_storage_classes_does_not_grow_the_plan() -> None:
+    """They are counted together, and all of them are counted."""
+    figures = figures_of([Entry(storage_class=f"CLASS_{number}") for number in range(100)])
+    assert len(figures.by_class) == MAX_CLASSES + 1
+    assert figures.objects == 100
+    assert figures.by_class[OTHER_CLASSES].objects == 100 - MAX_CLASSES
