@@ -45,6 +45,7 @@ GAPS: Mapping[tuple[str, str], str] = {
     ("ceph_rgw", "checksum-algorithm-on-copy"): "Ceph 16.2 has no additional checksums",
     ("ceph_rgw", "multipart-full-object-crc64nvme"): "Ceph 16.2 has no additional checksums",
     ("ceph_rgw", "tagging-directive"): "Ceph 16.2 ignores x-amz-tagging-directive",
+    ("ceph_rgw", "tags-of-changed-metadata"): "Ceph 16.2 drops the tags of a copy whose metadata is replaced",
     ("ceph_rgw", "delete-if-match"): "Ceph 16.2 ignores If-Match on DELETE and deletes",
     ("ceph_rgw", "delete-objects-etag"): "Ceph 16.2's DeleteObjects ignores the ETag of a key and deletes",
     ("ceph_rgw", "copy-source-version-header"): "Ceph 16.2 does not tell x-amz-copy-source-version-id",

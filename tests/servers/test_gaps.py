@@ -82,6 +82,14 @@ def tagging_directive(place: Place) -> None:
     assert tags == [{"Key": "colour", "Value": "blue"}]
 
 
+def tags_of_changed_metadata(place: Place) -> None:
+    """A copy with other metadata keeps its tags."""
+    place.put("source", Tagging="colour=blue")
+    place.copy(MetadataDirective="REPLACE", Metadata={"colour": "red"})
+    tags = place.client.get_object_tagging(Bucket=place.bucket, Key="target")["TagSet"]
+    assert tags == [{"Key": "colour", "Value": "blue"}]
+
+
 def copy_source_version_header(place: Place) -> None:
     """A copy tells which version was copied."""
     enabled = {"Status": "Enabled"}
@@ -257,6 +265,7 @@ CHECKS: tuple[Callable[[Place], None], ...] = (
     copy_onto_itself_refused,
     copy_multipart_etag,
     tagging_directive,
+    tags_of_changed_metadata,
     copy_source_version_header,
     lock_headers_on_copy,
     checksum_algorithm_on_copy,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 
 import typer
 
 from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Attributes, Copying, Creating, Following, FromTo, Reporting, Selection, Store
-from s3batch.cli.request import copy_options, copy_spec, filter_arguments, source_and_mapping
+from s3batch.cli.options import Attributes, Copying, Creating, Following, FromTo, Probing, Reporting, Selection, Store
+from s3batch.cli.request import copy_options, copy_spec, filter_arguments, probe_options, source_and_mapping
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
@@ -30,6 +31,7 @@ def copy(
     selection: Selection,
     copying: Copying,
     attributes: Attributes,
+    probing: Probing,
     store: Store,
     reporting: Reporting,
     creating: Creating,
@@ -40,7 +42,8 @@ def copy(
     What follows the source's prefix in a key is kept: s3://b/cdaweb/ to s3://b/spdf/ makes cdaweb/x into spdf/x.
     An object that was written again since it was listed is reported, never copied in silence.
     """
-    spec = copy_request(where, selection, copy_options(copying, attributes), store, reporting)
+    probe = probe_options(probing, is_dry_run=creating.dry_run)
+    spec = replace(copy_request(where, selection, copy_options(copying, attributes), store, reporting), probe=probe)
     with open_session(following, upgrade=upgrade) as session:
         job = create_job(
             session.store,

@@ -10,8 +10,18 @@ import typer
 
 from s3batch.cli.deferred import effective_connection, pinned, upgrade
 from s3batch.cli.flat import flat
-from s3batch.cli.options import Creating, Following, PermanentOption, Reporting, Store, TrustListingsOption, size_parser
-from s3batch.cli.request import manifest_source, require_complete, step_of, with_reporting
+from s3batch.cli.options import (
+    Creating,
+    Following,
+    PermanentOption,
+    ProbePrefixOption,
+    Probing,
+    Reporting,
+    Store,
+    TrustListingsOption,
+    size_parser,
+)
+from s3batch.cli.request import manifest_source, probe_options, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.jobs import create_job
@@ -70,6 +80,7 @@ def delete(
     require: RequireOption = None,
     permanent: PermanentOption = False,
     trust_listings: TrustListingsOption = False,
+    probe_prefix: ProbePrefixOption = None,
     store: Store,
     reporting: Reporting,
     creating: Creating,
@@ -101,11 +112,13 @@ def delete(
         permanent=permanent,
         trust_listings=trust_listings,
     )
+    probe = probe_options(Probing(probe_prefix=probe_prefix), is_dry_run=creating.dry_run)
     spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None
     with open_session(following, upgrade=upgrade) as session:
+        asked = spec or _of_verify(session.store, str(job), options, store, reporting)
         recorded = create_job(
             session.store,
-            spec or _of_verify(session.store, str(job), options, store, reporting),
+            replace(asked, probe=probe),
             now_ms=now_ms(),
             priority=creating.priority,
             description=creating.description,

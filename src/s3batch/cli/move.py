@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
 from s3batch.cli.copy import copy_request
@@ -14,13 +16,14 @@ from s3batch.cli.options import (
     Following,
     FromTo,
     PermanentOption,
+    Probing,
     Proving,
     Reporting,
     Selection,
     Store,
     TrustListingsOption,
 )
-from s3batch.cli.request import copy_options
+from s3batch.cli.request import copy_options, probe_options
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
@@ -43,6 +46,7 @@ def move(
     copying: Copying,
     attributes: Attributes,
     proving: Proving,
+    probing: Probing,
     permanent: PermanentOption = False,
     trust_listings: TrustListingsOption = False,
     store: Store,
@@ -62,7 +66,8 @@ def move(
             way_out="Try a sample with `s3batch copy --sample N` and `s3batch verify`, then move everything with"
             " --if-target-exists skip-if-same.",
         )
-    spec = copy_request(where, selection, copy_options(copying, attributes), store, reporting)
+    probe = probe_options(probing, is_dry_run=creating.dry_run)
+    spec = replace(copy_request(where, selection, copy_options(copying, attributes), store, reporting), probe=probe)
     with open_session(following, upgrade=upgrade) as session:
         jobs = create_move(
             session.store,

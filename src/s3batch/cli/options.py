@@ -273,6 +273,27 @@ TrustListingsOption = Annotated[
 ]
 
 
+ProbePrefixOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--probe-prefix",
+        metavar="s3://BUCKET/PREFIX/",
+        help="Write small objects (canaries) below this prefix, to find out what the store honours and loses, and"
+        " remove them (once for each bucket). Without it nothing is written to find out.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probing:
+    """Whether the store is probed by writing, and what follows."""
+
+    probe_prefix: ProbePrefixOption = None
+    ignore_losses: Annotated[
+        bool, typer.Option("--ignore-losses", help="Copy also where a probe found that copies lose metadata or tags.")
+    ] = False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Store:
     """How to reach the store."""

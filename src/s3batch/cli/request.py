@@ -11,7 +11,7 @@ from typing import Any
 
 from s3batch.cli.attributes import copy_attributes
 from s3batch.cli.deferred import Filter, manifest_object
-from s3batch.cli.options import Attributes, Copying, FromTo, Reporting, Selection
+from s3batch.cli.options import Attributes, Copying, FromTo, Probing, Reporting, Selection
 from s3batch.ledger.records import Job
 from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.job import (
@@ -21,11 +21,13 @@ from s3batch.model.job import (
     KeyMapping,
     ManifestSource,
     Operation,
+    ProbeOptions,
     ReportOptions,
     ReportScope,
 )
 from s3batch.model.objects import S3Prefix, parse_s3_uri, require_exact_prefix
 from s3batch.model.status import JobStatus
+from s3batch.plan.canaries import parse_probe_prefix
 
 _BY_KEY_ONLY = frozenset({"include", "exclude", "regex", "limit", "sample", "seed"})
 """Filters that a manifest's bare rows can answer; the others need what a listing tells."""
@@ -123,6 +125,22 @@ def copy_options(options: Copying, attributes: Attributes) -> CopyOptions:
         part_size=options.part_size,
         storage_class=options.storage_class,
     )
+
+
+def probe_options(probing: Probing, *, is_dry_run: bool) -> ProbeOptions:
+    """Return where canaries may be written.
+
+    Raises:
+        UsageError: no such prefix can be (``InvalidProbePrefix``), or nothing is to be written.
+        RefusedError: ``InexactPrefix``.
+    """
+    prefixes = tuple(str(parse_probe_prefix(text)) for text in probing.probe_prefix or ())
+    if prefixes and is_dry_run:
+        raise UsageError(
+            "--probe-prefix writes canaries, and a dry run writes nothing.",
+            way_out="Leave one of them out; `s3batch check --probe-prefix` probes without a job.",
+        )
+    return ProbeOptions(prefixes=prefixes, ignore_losses=probing.ignore_losses)
 
 
 def with_reporting(spec: JobSpec, options: Reporting) -> JobSpec:

@@ -15,8 +15,11 @@ from s3batch.control.moves import create_move
 from s3batch.ledger.records import Job, NewJob
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import CopyOptions, IfTargetExists, JobSpec, ManifestSource, Operation
+from s3batch.model.job import CopyOptions, IfTargetExists, JobSpec, ManifestSource, Operation, ProbeOptions
 from s3batch.model.status import TERMINAL, JobStatus
+
+_UNPROBED = ProbeOptions()
+"""A prefix for canaries was named for one job, and a retry may be a dry run, which writes nothing."""
 
 
 def retry(
@@ -63,6 +66,7 @@ def retry(
         source=_failed_rows_of(job, codes),
         copy=_again(job.spec.copy),
         verify=replace(job.spec.verify, extra=None),  # of some rows only, all other copies would be extra
+        probe=_UNPROBED,
         list_source_at_end=False,
     )
     description = f"again what failed in {job.id}"
@@ -114,7 +118,7 @@ def _retry_move(
     spec = copy.spec
     return create_move(
         store,
-        replace(spec, source=_failed_rows_of(job, codes), copy=_again(spec.copy)),
+        replace(spec, source=_failed_rows_of(job, codes), copy=_again(spec.copy), probe=_UNPROBED),
         verify=verify.spec.verify,
         delete=delete.spec.delete,
         is_confirmed=is_confirmed,

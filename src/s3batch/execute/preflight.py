@@ -26,7 +26,13 @@ _ONE_BYTE = (0, 0)
 
 
 async def check_places(
-    reader: S3Reader, source: S3Prefix, target: S3Prefix, *, ignore_lifecycle: bool, requester_pays: bool
+    reader: S3Reader,
+    source: S3Prefix,
+    target: S3Prefix,
+    *,
+    ignore_lifecycle: bool,
+    requester_pays: bool,
+    writes_are_probed: bool = False,
 ) -> tuple[Finding, ...]:
     """Return everything that can be known without writing.
 
@@ -37,7 +43,7 @@ async def check_places(
     source_reading = await read_bucket(reader, source.bucket)
     target_reading = source_reading if source.bucket == target.bucket else await read_bucket(reader, target.bucket)
     return (
-        *ability_findings(await _try_abilities(reader, source, target)),
+        *ability_findings(await _try_abilities(reader, source, target), writes_are_probed=writes_are_probed),
         *pair_findings(source_reading, target_reading),
         *source_findings(source_reading, source.prefix, requester_pays=requester_pays),
         *copy_findings(target_reading, target.prefix, ignore_lifecycle=ignore_lifecycle),

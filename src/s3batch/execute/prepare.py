@@ -1,5 +1,7 @@
 """Preparing a job: from where its entries come to a normalised manifest and a plan. Nothing in a store is changed.
 
+But where the user named prefixes for canaries: they come and go there, once nothing else refuses the job.
+
 Order of writes: the manifest is complete on disk under its own name before the ledger names it; a crash before that is
 prepared again from the beginning.
 """
@@ -20,6 +22,7 @@ from s3batch.config import JobFolder
 from s3batch.execute.estimating import estimate_plan, plan_figures
 from s3batch.execute.exposed_versions import find_exposed
 from s3batch.execute.pinning import Tell, pin_entries
+from s3batch.execute.probed_plan import probe_for_plan
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Segment
 from s3batch.ledger.segments import read_outcomes
@@ -108,6 +111,8 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
             found = await _target_warnings(spec, spec.mapping)
             plan = replace(plan, warnings=(*plan.warnings, *found))
         plan = await estimate_plan(plan, job, services, figures, [span.bucket for span in _spans(manifest.chunks)])
+        if spec.probe.prefixes:  # last of all: where anything else refuses the job, nothing is written
+            plan = await probe_for_plan(job, plan, tuple(span.bucket for span in _spans(manifest.chunks)))
         return Prepared(plan=plan, manifest=path, chunks=manifest.chunks)
 
 

@@ -156,6 +156,16 @@ class DeleteOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeOptions:
+    """Where canaries may be written to find out how the store works (safety.md rules 8 and 15)."""
+
+    prefixes: tuple[str, ...] = ()
+    """``s3://`` addresses, one in a bucket; nothing is probed elsewhere."""
+    ignore_losses: bool = False
+    """Copy although copies there lose metadata or tags."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportOptions:
     """Where the completion report goes and what is in it."""
 
@@ -196,6 +206,7 @@ class JobSpec:
     copy: CopyOptions = CopyOptions()
     verify: VerifyOptions = VerifyOptions()
     delete: DeleteOptions = DeleteOptions()
+    probe: ProbeOptions = ProbeOptions()
     report: ReportOptions = ReportOptions()
     connection: Connection = Connection()
     chunk_entries: int = DEFAULT_CHUNK_ENTRIES
@@ -229,6 +240,8 @@ class JobSpec:
             verify, delete = raw.pop("verify", {}), raw.pop("delete", {})
             delete["required"] = tuple(map(Attribute, delete.get("required", ())))
             report = raw.pop("report", {})
+            probe = raw.pop("probe", {})
+            probe["prefixes"] = tuple(probe.get("prefixes", ()))
             return cls(
                 operation=Operation(raw.pop("operation")),
                 source=ManifestSource(**source),
@@ -240,6 +253,7 @@ class JobSpec:
                     extra=None if verify.get("extra") is None else Extra(verify["extra"]),
                 ),
                 delete=DeleteOptions(**delete),
+                probe=ProbeOptions(**probe),
                 report=ReportOptions(
                     url=report.get("url"), scope=ReportScope(report.get("scope", ReportScope.ALL_TASKS))
                 ),

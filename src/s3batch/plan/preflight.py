@@ -88,14 +88,18 @@ def pair_findings(source: BucketReading, target: BucketReading) -> tuple[Finding
     )
 
 
-def ability_findings(tried: Sequence[Tried]) -> tuple[Finding, ...]:
-    """Return what these credentials can do, as tried; and that writes were not."""
+def ability_findings(tried: Sequence[Tried], *, writes_are_probed: bool = False) -> tuple[Finding, ...]:
+    """Return what these credentials can do, as tried; and that writes were not, unless they are (``probes``)."""
+    found = tuple(_ability(each) for each in tried)
+    if writes_are_probed:
+        return found
     unprobed = Finding(
         weight=Weight.NOTE,
         code="WritesNotProbed",
         text="Writing to the target and deleting from the source were not probed: nothing is written here.",
+        way_out="--probe-prefix names a prefix below which canaries may be written.",
     )
-    return (*(_ability(each) for each in tried), unprobed)
+    return (*found, unprobed)
 
 
 def _ability(tried: Tried) -> Finding:

@@ -1,13 +1,18 @@
 """What a plan says about the store itself: what cannot be relied on there, and what the user has vouched for.
 
-In: a specification and whether the store is AWS. Out: sentences for people. Nothing is probed (safety.md rule 15), so
-a store that is not AWS is taken for one that keeps no promise beyond the plain S3 calls.
+In: a specification and whether the store is AWS; what was probed, where a prefix for canaries was named. Out: sentences
+for people. Without a probe (safety.md rule 15) a store that is not AWS is taken for one that keeps no promise beyond
+the plain S3 calls.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from s3batch.model.attributes import CopyAttributes, Encryption, Keep
 from s3batch.model.job import JobSpec, Operation
+from s3batch.plan.findings import Finding
+from s3batch.plan.probes import Behaviour, Probed, is_decided
 
 _NO_CONDITIONS = (
     "Conditional deletes were not probed on this store. Where it ignores them, an object that is overwritten in the"
@@ -18,6 +23,8 @@ _NO_CONDITIONS_ON_COPIES = (
     "Conditions on the target of a copy were not probed on this store. Where it ignores them, an object that someone"
     " else writes there in the moment between its reading and its copy is overwritten."
 )
+
+_UNPROBED_TAGS = "Whether copies on this store keep their tags was not probed; --keep tags reads and puts them."
 
 
 def store_warnings(spec: JobSpec, *, is_aws: bool) -> list[str]:
@@ -34,11 +41,23 @@ def store_warnings(spec: JobSpec, *, is_aws: bool) -> list[str]:
     return found
 
 
+def with_probed(warnings: Sequence[str], probed: Sequence[Probed], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return a plan's warnings with what was probed in place of what had to be said without."""
+    known = []
+    if is_decided(probed, (Behaviour.DELETE_IF_MATCH, Behaviour.DELETE_OBJECTS_ETAG)):
+        known.append(_NO_CONDITIONS)
+    if is_decided(probed, (Behaviour.COPY_IF_NONE_MATCH,)):
+        known.append(_NO_CONDITIONS_ON_COPIES)
+    if any(each.lost is not None and not each.unread for each in probed):
+        known.append(_UNPROBED_TAGS)
+    told = tuple(f"{each.text} {each.way_out}".rstrip() for each in findings)
+    return (*(each for each in warnings if each not in known), *told)
+
+
 def _unprobed_tags(attributes: CopyAttributes) -> list[str]:
     """Say that a store may forget tags, unless they are put explicitly (Ceph RGW 16.2 does, seen)."""
     are_put = Keep.TAGS in attributes.keep or attributes.tags is not None
-    text = "Whether copies on this store keep their tags was not probed; --keep tags reads and puts them."
-    return [] if are_put else [text]
+    return [] if are_put else [_UNPROBED_TAGS]
 
 
 def _unequal_etags(attributes: CopyAttributes) -> list[str]:

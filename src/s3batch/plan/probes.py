@@ -1,0 +1,248 @@
+"""What probing a store with canaries found, and what follows from it for a job (safety.md rules 6, 7, 8 and 15). Pure.
+
+In: how the store answered. Out: findings. What was not probed is said with its reason and never taken for granted.
+Nothing that a job does to be safe is left out because of a probe: one answer is no promise for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from s3batch.model.attributes import CONTENT_HEADERS, CopyAttributes, Keep, MetadataDirective
+from s3batch.plan.findings import Finding, Weight
+from s3batch.s3.answers import ObjectHead
+from s3batch.s3.bucket_reading import BucketReading, Unread
+from s3batch.s3.errors import PRECONDITION_FAILED
+
+METADATA = "user metadata"
+TAGS = "tags"
+
+_NOT_ALLOWED = frozenset({"AccessDenied", "AllAccessDisabled", "MethodNotAllowed"})
+
+
+class Behaviour(StrEnum):
+    """What a store may do or not; named as in tests/servers/gaps.py."""
+
+    DELETE_IF_MATCH = "delete-if-match"
+    DELETE_OBJECTS_ETAG = "delete-objects-etag"
+    COPY_SOURCE_IF_MATCH = "copy-source-if-match"
+    COPY_IF_NONE_MATCH = "copy-if-none-match"
+    TAGGING_DIRECTIVE = "tagging-directive"
+    LISTS_AT_ONCE = "lists-at-once"
+
+
+class Conduct(StrEnum):
+    """How it went."""
+
+    HONOURED = "honoured"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+    """The store answers with an error to a request that has the condition, whether it is met or not."""
+    NOT_PROBED = "not probed"
+
+
+OF_DELETES = (Behaviour.DELETE_IF_MATCH, Behaviour.DELETE_OBJECTS_ETAG, Behaviour.LISTS_AT_ONCE)
+OF_COPIES = (Behaviour.COPY_SOURCE_IF_MATCH, Behaviour.COPY_IF_NONE_MATCH, Behaviour.TAGGING_DIRECTIVE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probed:
+    """What was found in one bucket."""
+
+    bucket: str
+    asked: tuple[Behaviour, ...]
+    conducts: Mapping[Behaviour, Conduct] = field(default_factory=dict)
+    lost: tuple[str, ...] | None = None
+    """Names of what a plain copy has lost; ``None`` where no copy was made."""
+    lost_with_metadata: tuple[str, ...] | None = None
+    """The same of a copy whose metadata was given anew."""
+    unread: tuple[str, ...] = ()
+    """What could not be compared, with the code of the refusal."""
+    reason: str = ""
+    """Why something was not probed."""
+    left: tuple[str, ...] = ()
+    """Addresses of canaries that could not be removed, each with the reason."""
+
+    def conduct(self, behaviour: Behaviour) -> Conduct:
+        """Return how it went."""
+        return self.conducts.get(behaviour, Conduct.NOT_PROBED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Words:
+    """One behaviour in words."""
+
+    code: str
+    what: str
+    if_ignored: str
+
+
+_WORDS: Mapping[Behaviour, _Words] = {
+    Behaviour.DELETE_IF_MATCH: _Words(
+        code="DeleteCondition",
+        what="The ETag condition of DeleteObject",
+        if_ignored="An object that is overwritten between its reading and its delete is lost: let nobody write to the"
+        " source while a delete runs.",
+    ),
+    Behaviour.DELETE_OBJECTS_ETAG: _Words(
+        code="BatchDeleteCondition",
+        what="The ETag condition of each key of DeleteObjects",
+        if_ignored="An object that is overwritten in the seconds between its reading and its delete is lost: let nobody"
+        " write to the source while a delete runs.",
+    ),
+    Behaviour.COPY_SOURCE_IF_MATCH: _Words(
+        code="CopySourceCondition",
+        what="The ETag condition on the source of a copy",
+        if_ignored="A source that changes after its listing is copied as it is then; verify does not prove that copy.",
+    ),
+    Behaviour.COPY_IF_NONE_MATCH: _Words(
+        code="CopyTargetCondition",
+        what="The condition that nothing is at the target of a copy",
+        if_ignored="An object that someone else writes there in the moment between its reading and its copy is"
+        " overwritten.",
+    ),
+    Behaviour.TAGGING_DIRECTIVE: _Words(
+        code="TaggingDirective",
+        what="Tags given with a copy",
+        if_ignored="Tags that a job sets or keeps explicitly are put by requests of their own.",
+    ),
+    Behaviour.LISTS_AT_ONCE: _Words(
+        code="ListingAtOnce",
+        what="That a listing shows a write and a delete at once (seen on a canary, which proves nothing about others)",
+        if_ignored="Do not give --trust-listings here.",
+    ),
+}
+
+
+def conduct_of(wrong: str, *, was_done: bool, right: str = "") -> Conduct:
+    """Return how a condition went, from the codes of the answers (empty: success).
+
+    ``wrong`` answers the request whose condition is not met, ``was_done`` tells whether it was carried out all the
+    same, ``right`` answers the same request with a condition that is met.
+    """
+    if not wrong or was_done:
+        return Conduct.IGNORED
+    if wrong in _NOT_ALLOWED or right in _NOT_ALLOWED:
+        return Conduct.NOT_PROBED
+    return Conduct.HONOURED if wrong == PRECONDITION_FAILED and not right else Conduct.REFUSED
+
+
+def lost_names(
+    wanted: ObjectHead,
+    seen: ObjectHead,
+    *,
+    wanted_tags: Sequence[tuple[str, str]] | None,
+    seen_tags: Sequence[tuple[str, str]] | None,
+) -> tuple[str, ...]:
+    """Return what the second lacks or has otherwise; tags only where both were read."""
+    lost = [] if dict(wanted.metadata) == dict(seen.metadata) else [METADATA]
+    lost += [name for name in CONTENT_HEADERS if wanted.headers.get(name) != seen.headers.get(name)]
+    if wanted_tags is not None and seen_tags is not None and set(wanted_tags) != set(seen_tags):
+        lost.append(TAGS)
+    return tuple(lost)
+
+
+def why_not_probed(reading: BucketReading) -> str:
+    """Return why no canary may be written to a bucket: it could not be removed again; empty where it may."""
+    retention, versioning = reading.retention, reading.versioning
+    if isinstance(versioning, Unread):
+        return f"whether {reading.bucket} keeps versions may not be read ({versioning.code}), so a canary might stay"
+    if isinstance(retention, Unread) and not retention.is_unknown_to_store:
+        return f"whether {reading.bucket} locks new objects may not be read ({retention.code}), so a canary might stay"
+    if retention is not None and not isinstance(retention, Unread):
+        return f"{reading.bucket} locks each new object for {retention.period}, so a canary would stay"
+    return ""
+
+
+def probe_findings(probed: Probed) -> tuple[Finding, ...]:
+    """Return how the store behaved, and what is left of the canaries."""
+    return (*(_conduct_finding(probed, each) for each in probed.asked), *_left(probed))
+
+
+def loss_findings(probed: Probed, attributes: CopyAttributes, *, ignore_losses: bool) -> tuple[Finding, ...]:
+    """Return what this store's copies lose of what a job wants (safety.md rule 8): a refusal unless it is meant."""
+    if probed.lost is None or probed.lost_with_metadata is None:
+        return ()
+    is_plain = attributes.metadata_directive is MetadataDirective.COPY
+    are_put = Keep.TAGS in attributes.keep or attributes.tags is not None
+    lost = [name for name in (probed.lost if is_plain else probed.lost_with_metadata) if not (are_put and name == TAGS)]
+    findings = [_loss(probed, lost, ignore_losses=ignore_losses)] if lost else []
+    if not lost and not probed.unread:
+        findings.append(
+            Finding(
+                weight=Weight.OK,
+                code="CopiesKeepAttributes",
+                text=f"Probed: a copy in {probed.bucket} kept metadata, content headers and tags"
+                f"{' (put explicitly)' if are_put else ''}.",
+            )
+        )
+    if probed.unread:
+        findings.append(
+            Finding(
+                weight=Weight.WARNING,
+                code="LossesNotProbed",
+                text=f"Whether copies in {probed.bucket} keep this was not probed: {', '.join(probed.unread)}.",
+                way_out="Allow reading and writing of tags there.",
+            )
+        )
+    if is_plain and TAGS in probed.lost_with_metadata and TAGS not in probed.lost:
+        findings.append(
+            Finding(
+                weight=Weight.NOTE,
+                code="TagsLostWithMetadata",
+                text=f"Probed: copies in {probed.bucket} whose metadata is changed lose their tags; --keep tags keeps"
+                " them.",
+            )
+        )
+    return tuple(findings)
+
+
+def is_decided(probed: Sequence[Probed], behaviours: Sequence[Behaviour]) -> bool:
+    """Tell whether the answer is known everywhere, so that a plan need not say that it is not."""
+    return bool(probed) and all(
+        each.conduct(behaviour) is not Conduct.NOT_PROBED for each in probed for behaviour in behaviours
+    )
+
+
+def _conduct_finding(probed: Probed, behaviour: Behaviour) -> Finding:
+    words, conduct = _WORDS[behaviour], probed.conduct(behaviour)
+    text = f"{words.what} in {probed.bucket}: probed, {conduct}."
+    match conduct:
+        case Conduct.HONOURED:
+            return Finding(weight=Weight.OK, code=f"{words.code}Honoured", text=text)
+        case Conduct.IGNORED:
+            weight = Weight.NOTE if behaviour is Behaviour.TAGGING_DIRECTIVE else Weight.WARNING
+            return Finding(weight=weight, code=f"{words.code}Ignored", text=text, way_out=words.if_ignored)
+        case Conduct.REFUSED:
+            return Finding(weight=Weight.WARNING, code=f"{words.code}Refused", text=text, way_out=words.if_ignored)
+        case Conduct.NOT_PROBED:
+            reason = probed.reason or "the store did not let it be tried"
+            text = f"{words.what} in {probed.bucket}: not probed, {reason}."
+            return Finding(weight=Weight.WARNING, code=f"{words.code}NotProbed", text=text)
+
+
+def _loss(probed: Probed, lost: Sequence[str], *, ignore_losses: bool) -> Finding:
+    only_tags = list(lost) == [TAGS]
+    return Finding(
+        weight=Weight.WARNING if ignore_losses else Weight.REFUSAL,
+        code="StoreLosesAttributes",
+        text=f"Copies in {probed.bucket} lose {', '.join(lost)}: a canary was copied there and had it no more.",
+        way_out=""
+        if ignore_losses
+        else f"{'Add --keep tags, or c' if only_tags else 'C'}opy all the same with --ignore-losses.",
+    )
+
+
+def _left(probed: Probed) -> list[Finding]:
+    if not probed.left:
+        return []
+    return [
+        Finding(
+            weight=Weight.WARNING,
+            code="CanaryLeft",
+            text=f"Canaries could not be removed: {', '.join(probed.left)}.",
+            way_out="Delete them, with all their versions, by hand.",
+        )
+    ]
