@@ -274,3 +274,13 @@ def test_canaries_are_removed_when_the_program_is_stopped(ministack: Server, buc
 
     with_client(ministack, use)
     assert everything(client, bucket_name) == before
+
+
+def test_a_probe_costs_a_bounded_number_of_requests(
+    ministack: Server, bucket_name: str, fault_proxy: StartProxy
+) -> None:
+    """Whatever the bucket holds; the most where it keeps versions, each of which is removed (docs/limits.md)."""
+    make_bucket(ministack, bucket_name, "Enabled")
+    proxy = fault_proxy(ministack, FaultPlan())
+    probe(proxy.server, bucket_name)
+    assert sum(proxy.counts().methods.values()) <= 100

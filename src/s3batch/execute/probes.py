@@ -1,7 +1,7 @@
 """Probing a store with canaries: does it honour conditions, and what do its copies lose (safety.md rules 6, 7, 8, 15)?
 
 In: a client that writes, prefixes that the user named. Out: what was found; what a refusal kept from being tried is not
-probed, with its code. About thirty requests a bucket. No object of a user is touched: see ``canaries``.
+probed, with its code. Up to a hundred requests. No object of a user is touched: see ``canaries``.
 Deletes are probed in the source bucket and copies in the target bucket, from a canary of the source's if one may be
 written there.
 """
@@ -27,6 +27,7 @@ from s3batch.plan.probes import (
 from s3batch.s3.bucket_reading import BucketReading, read_bucket
 from s3batch.s3.client import DeleteBatch, ObjectHead, S3Client
 from s3batch.s3.errors import S3RefusedError
+from s3batch.s3.object_headers import object_head
 
 _WRONG_ETAG = "0" * 32
 _TAGS = (("s3batch-canary", "yes"), ("colour", "red"))
@@ -41,6 +42,7 @@ _HEADERS = {
     "content-language": "la",
     "expires": "Wed, 21 Oct 2037 07:28:00 GMT",
 }
+_AS_PUT = object_head({**_HEADERS, "etag": "e", "content-length": "0"})
 _OTHER_HEADERS = {**_HEADERS, "x-amz-meta-colour": "blue"}
 _REPLACED_TAGS = {"x-amz-tagging-directive": "REPLACE", "x-amz-tagging": "colour=blue"}
 _UNANSWERED = "Unanswered"
@@ -93,7 +95,8 @@ async def probe_store(
         if target is None:
             found.append(_unnamed(wanted.copies_to, OF_COPIES))
         else:
-            origin = next((places[bucket] for bucket in wanted.copies_from if bucket in places), target)
+            origins = [places[bucket] for bucket in wanted.copies_from if bucket in places]
+            origin = next((each for each in origins if not why_not_probed(each.reading)), target)
             found.append(await probe_copies(client, target, origin, probe))
     return tuple(found)
 
@@ -146,6 +149,8 @@ async def _probe_deletes(client: S3Client, canaries: Canaries, conducts: dict[Be
 async def probe_copies(client: S3Client, target: Place, origin: Place, probe: Probe) -> Probed:
     """Copy a canary with metadata, content headers and tags; tell what is lost and which conditions are honoured.
 
+    A canary may be written to the bucket of ``origin``: the caller has looked (``why_not_probed``).
+
     Raises:
         RefusedError: ``CanaryKeyTaken``.
         UnavailableError: the store does not answer.
@@ -153,7 +158,7 @@ async def probe_copies(client: S3Client, target: Place, origin: Place, probe: Pr
     found = Probed(
         bucket=target.prefix.bucket,
         asked=OF_COPIES,
-        reason=why_not_probed(target.reading) or why_not_probed(origin.reading),
+        reason=why_not_probed(target.reading),
     )
     if found.reason:
         return found
@@ -196,20 +201,22 @@ class _Copying:
         original, put = await self.origins.put("original", _HEADERS)
         tags = await self._tagged(original)
         wanted = await self._head(self.origins, original)
+        unkept = lost_names(_AS_PUT, wanted, wanted_tags=None, seen_tags=None)
+        self.unread += tuple(f"{name} (not shown of an object that was put with it)" for name in unkept)
         plain = await self._copy(original, "copy", if_match=put.etag)
-        seen_tags = await self._tags(self.copies, plain) if tags is not None else None
-        lost = lost_names(wanted, await self._head(self.copies, plain), wanted_tags=tags, seen_tags=seen_tags)
+        self.lost = await self._lost(plain, wanted, tags)
         await self._probe_conditions(original, plain)
-        changed = await self._copy(
-            original, "changed", if_match=put.etag, headers={**_OTHER_HEADERS, "x-amz-metadata-directive": "REPLACE"}
-        )
-        seen = await self._head(self.copies, changed)
+        anew = {**_OTHER_HEADERS, "x-amz-metadata-directive": "REPLACE"}
+        changed = await self._copy(original, "changed", if_match=put.etag, headers=anew)
         wanted = replace(wanted, metadata={**wanted.metadata, "colour": "blue"})
-        seen_tags = await self._tags(self.copies, changed) if tags is not None else None
-        self.lost_with_metadata = lost_names(wanted, seen, wanted_tags=tags, seen_tags=seen_tags)
-        self.lost = lost
+        self.lost_with_metadata = await self._lost(changed, wanted, tags)
         if tags is not None:
             await self._probe_tagging(original, put.etag)
+
+    async def _lost(self, key: str, wanted: ObjectHead, tags: tuple[tuple[str, str], ...] | None) -> tuple[str, ...]:
+        seen_tags = None if tags is None else await self._tags(self.copies, key)
+        seen = await self._head(self.copies, key)
+        return lost_names(wanted, seen, wanted_tags=tags, seen_tags=seen_tags)
 
     async def _probe_conditions(self, original: str, plain: str) -> None:
         other = await self.copies.take("wrong")
@@ -234,12 +241,12 @@ class _Copying:
             self.conducts[Behaviour.TAGGING_DIRECTIVE] = Conduct.HONOURED if is_honoured else Conduct.IGNORED
 
     async def _tagged(self, original: str) -> tuple[tuple[str, str], ...] | None:
-        """Give the original tags and return them as the store shows them; ``None`` where that is not allowed."""
+        """Give the original tags and return them as the store shows them; ``None`` where that is not to be had."""
         code = await _code(self._client.put_object_tagging(self.origins.place.bucket, original, _TAGS))
-        if code:
-            self.unread = (f"tags ({code})",)
-            return None
-        return await self._tags(self.origins, original)
+        shown = None if code else await self._tags(self.origins, original)
+        if code or shown == ():
+            self.unread = (f"tags ({code or 'not shown of an object that was given some'})",)
+        return shown or None
 
     async def _tags(self, canaries: Canaries, key: str) -> tuple[tuple[str, str], ...] | None:
         try:

@@ -19,6 +19,7 @@ from s3batch.s3.errors import PRECONDITION_FAILED
 METADATA = "user metadata"
 TAGS = "tags"
 
+_KEEPS, _LOSES, _UNKNOWN = "CopiesKeepAttributes", "StoreLosesAttributes", "LossesNotProbed"
 _NOT_ALLOWED = frozenset({"AccessDenied", "AllAccessDisabled", "MethodNotAllowed"})
 
 
@@ -163,17 +164,18 @@ def probe_findings(probed: Probed) -> tuple[Finding, ...]:
 
 def loss_findings(probed: Probed, attributes: CopyAttributes, *, ignore_losses: bool) -> tuple[Finding, ...]:
     """Return what this store's copies lose of what a job wants (safety.md rule 8): a refusal unless it is meant."""
-    if probed.lost is None or probed.lost_with_metadata is None:
-        return ()
     is_plain = attributes.metadata_directive is MetadataDirective.COPY
+    found = probed.lost if is_plain else probed.lost_with_metadata
+    if found is None:
+        return ()
     are_put = Keep.TAGS in attributes.keep or attributes.tags is not None
-    lost = [name for name in (probed.lost if is_plain else probed.lost_with_metadata) if not (are_put and name == TAGS)]
+    lost = [name for name in found if not (are_put and name == TAGS)]
     findings = [_loss(probed, lost, ignore_losses=ignore_losses)] if lost else []
     if not lost and not probed.unread:
         findings.append(
             Finding(
                 weight=Weight.OK,
-                code="CopiesKeepAttributes",
+                code=_KEEPS,
                 text=f"Probed: a copy in {probed.bucket} kept metadata, content headers and tags"
                 f"{' (put explicitly)' if are_put else ''}.",
             )
@@ -182,12 +184,12 @@ def loss_findings(probed: Probed, attributes: CopyAttributes, *, ignore_losses: 
         findings.append(
             Finding(
                 weight=Weight.WARNING,
-                code="LossesNotProbed",
+                code=_UNKNOWN,
                 text=f"Whether copies in {probed.bucket} keep this was not probed: {', '.join(probed.unread)}.",
-                way_out="Allow reading and writing of tags there.",
+                way_out="Compare some copies with verify --with-metadata --with-tags.",
             )
         )
-    if is_plain and TAGS in probed.lost_with_metadata and TAGS not in probed.lost:
+    if is_plain and TAGS in (probed.lost_with_metadata or ()) and TAGS not in found:
         findings.append(
             Finding(
                 weight=Weight.NOTE,
@@ -197,6 +199,12 @@ def loss_findings(probed: Probed, attributes: CopyAttributes, *, ignore_losses: 
             )
         )
     return tuple(findings)
+
+
+def are_losses_known(findings: Sequence[Finding]) -> bool:
+    """Tell whether it was found out what copies lose, so that a plan need not say that it was not."""
+    codes = {each.code for each in findings}
+    return bool(codes & {_KEEPS, _LOSES}) and _UNKNOWN not in codes
 
 
 def is_decided(probed: Sequence[Probed], behaviours: Sequence[Behaviour]) -> bool:
@@ -227,7 +235,7 @@ def _loss(probed: Probed, lost: Sequence[str], *, ignore_losses: bool) -> Findin
     only_tags = list(lost) == [TAGS]
     return Finding(
         weight=Weight.WARNING if ignore_losses else Weight.REFUSAL,
-        code="StoreLosesAttributes",
+        code=_LOSES,
         text=f"Copies in {probed.bucket} lose {', '.join(lost)}: a canary was copied there and had it no more.",
         way_out=""
         if ignore_losses

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from s3batch.model.attributes import CopyAttributes, Encryption, Keep
 from s3batch.model.job import JobSpec, Operation
 from s3batch.plan.findings import Finding
-from s3batch.plan.probes import Behaviour, Probed, is_decided
+from s3batch.plan.probes import Behaviour, Probed, are_losses_known, is_decided
 
 _NO_CONDITIONS = (
     "Conditional deletes were not probed on this store. Where it ignores them, an object that is overwritten in the"
@@ -48,7 +48,7 @@ def with_probed(warnings: Sequence[str], probed: Sequence[Probed], findings: Seq
         known.append(_NO_CONDITIONS)
     if is_decided(probed, (Behaviour.COPY_IF_NONE_MATCH,)):
         known.append(_NO_CONDITIONS_ON_COPIES)
-    if any(each.lost is not None and not each.unread for each in probed):
+    if are_losses_known(findings):
         known.append(_UNPROBED_TAGS)
     told = tuple(f"{each.text} {each.way_out}".rstrip() for each in findings)
     return (*(each for each in warnings if each not in known), *told)

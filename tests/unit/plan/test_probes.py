@@ -125,6 +125,8 @@ def test_conducts_are_told_with_what_follows() -> None:
             {"CopiesKeepAttributes": Weight.OK, "TagsLostWithMetadata": Weight.NOTE},
         ),
         (None, None, AS_SOURCES, {}),
+        ((), None, AS_SOURCES, {"CopiesKeepAttributes": Weight.OK}),
+        ((), None, REPLACES, {}),
     ],
 )
 def test_a_copy_that_loses_what_the_job_wants_is_refused(
@@ -163,9 +165,11 @@ def test_a_plan_says_what_was_probed_instead_of_that_it_was_not() -> None:
     assert warnings[0] in with_probed(warnings, [half], probe_findings(half))
     assert warnings[0] in with_probed(warnings, [DELETES, half], probe_findings(half))
     copying = store_warnings(COPY, is_aws=False)
-    assert not any("not probed" in each for each in with_probed(copying, [COPIES], ()))
-    unread = replace(COPIES, unread=("tags (AccessDenied)",))
-    assert sum("not probed" in each for each in with_probed(copying, [unread], ())) == 1
+    keeps = loss_findings(COPIES, AS_SOURCES, ignore_losses=False)
+    assert not any("not probed" in each for each in with_probed(copying, [COPIES], keeps))
+    unread = loss_findings(replace(COPIES, unread=("tags (AccessDenied)",)), AS_SOURCES, ignore_losses=False)
+    assert copying[2] in with_probed(copying, [COPIES], unread)
+    assert copying[2] in with_probed(copying, [COPIES], ())
 
 
 def test_where_canaries_may_be_written_is_recorded_with_the_job() -> None:
