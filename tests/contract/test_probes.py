@@ -26,6 +26,7 @@ from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Fault, FaultPlan
 from tests.servers.gaps import gap
 from tests.servers.server import Server
+from tests.servers.stub.launcher import StubControl
 
 OWNER = "0123456789abcdef" * 2
 OTHER = "fedcba9876543210" * 2
@@ -142,7 +143,7 @@ def test_what_a_killed_probe_left_is_removed_by_the_next_one(
         put_left_over(client, bucket_name, old, "others", old.body.replace(b"It", b"it")),
     }
     deletes, copies = probe(s3_server, bucket_name)
-    told = [each for each in deletes.left if "its bytes are no canary's" in each]
+    told = [each for each in deletes.left if "not shown to be a canary" in each]
     assert len(told) == len(deletes.left) == 2
     assert copies.left == deletes.left
     now = {key for key, _ in everything(client, bucket_name)}
@@ -284,3 +285,41 @@ def test_a_probe_costs_a_bounded_number_of_requests(
     proxy = fault_proxy(ministack, FaultPlan())
     probe(proxy.server, bucket_name)
     assert sum(proxy.counts().methods.values()) <= 100
+
+
+@pytest.mark.parametrize("conditions", ["honoured", "ignored"])
+def test_a_store_that_honours_every_condition_is_told_from_one_that_ignores_all(
+    conditions: str, stub: Server, bucket_name: str
+) -> None:
+    """No test server but the stub honours all of them, as AWS documents."""
+    control = StubControl(stub)
+    control.reset()
+    control.configure_bucket(bucket_name, conditions=conditions)
+    deletes, copies = probe(stub, bucket_name)
+    assert (deletes.left, copies.left) == ((), ())
+    found = {**deletes.conducts, **copies.conducts}
+    assert {each: str(found[each]) for each in CONDITIONS[:4]} == dict.fromkeys(CONDITIONS[:4], conditions)
+
+
+def test_a_store_that_answers_501_to_a_condition_refuses_it(ministack: Server, bucket_name: str) -> None:
+    """The client looks at the target by itself then, which is no merit of the store."""
+    make_bucket(ministack, bucket_name)
+    places = {bucket_name: S3Prefix(bucket=bucket_name, prefix=HOSTILE)}
+
+    async def use(s3: S3Client) -> tuple[Probed, ...]:
+        s3._sender.learned.conditional_copy_supported = False  # as after such an answer
+        return await probe_store(s3, places, Wanted(copies_to=bucket_name), owner=OWNER)
+
+    (copies,) = with_client(ministack, use)
+    assert copies.conduct(Behaviour.COPY_IF_NONE_MATCH) is Conduct.REFUSED
+
+
+def test_a_listing_that_is_late_is_told(ministack: Server, bucket_name: str, fault_proxy: StartProxy) -> None:
+    """And everything else is probed as well."""
+    client = make_bucket(ministack, bucket_name)
+    before = everything(client, bucket_name)
+    proxy = fault_proxy(ministack, FaultPlan(probabilities={Fault.STALE_LISTING: 1.0}, stale_s=600.0))
+    deletes, _ = probe(proxy.server, bucket_name)
+    assert deletes.conduct(Behaviour.LISTS_AT_ONCE) is Conduct.IGNORED
+    assert deletes.conduct(Behaviour.DELETE_IF_MATCH) is Conduct.HONOURED
+    assert everything(client, bucket_name) == before

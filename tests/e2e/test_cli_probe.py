@@ -125,8 +125,9 @@ def test_a_copy_that_would_lose_tags_is_refused_or_keeps_them(
     client.create_bucket(Bucket=bucket_name)
     client.put_object(Bucket=bucket_name, Key="a/1", Body=b"sun", Tagging=TAGGING)
     commands = CommandLine(home=tmp_path / "home", environment=ceph_rgw.environment())
-    words = ("copy", f"s3://{bucket_name}/a/", f"s3://{bucket_name}/b/", "--metadata-directive", "replace")
-    words += ("--metadata", "colour=blue", "--probe-prefix", f"s3://{bucket_name}/probes/", "--json")
+    places = (f"s3://{bucket_name}/a/", f"s3://{bucket_name}/b/")
+    changes = ("--metadata-directive", "replace", "--metadata", "colour=blue")
+    words = ("copy", *places, *changes, "--probe-prefix", f"s3://{bucket_name}/probes/", "--json")
     refused = commands.run(*words)
     assert refused.code == 4
     assert refused.document["failure"]["code"] == "StoreLosesAttributes"

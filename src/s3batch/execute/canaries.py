@@ -111,7 +111,7 @@ class Canaries:
             if probe is None or not probe.is_left_over(owner=self.probe.owner, now_ms=now_ms):
                 continue
             is_ours = await self._has_only_bytes_of(key, probe)
-            self._note(key, await self._why_left(key) if is_ours else "its bytes are no canary's")
+            self._note(key, await self._why_left(key) if is_ours else "not shown to be a canary")
 
     async def _has_only_bytes_of(self, key: str, probe: Probe) -> bool:
         """Tell whether whatever has been at a key is a canary, byte by byte."""
@@ -125,8 +125,10 @@ class Canaries:
                 _, body = await self._client.get_object(
                     self.place.bucket, key, version_id=version_id, max_bytes=len(probe.body)
                 )
-            except RefusedError:  # larger than a canary, gone, or not to be read
-                return False
+            except RefusedError as error:  # larger than a canary, or not to be read
+                if error.code != NO_SUCH_KEY:
+                    return False
+                continue
             if body != probe.body:
                 return False
         return True
