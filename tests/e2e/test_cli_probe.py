@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.command import CommandLine, Ended
 from tests.servers.fault_proxy import run_fault_proxy
-from tests.servers.faults import FaultPlan
+from tests.servers.faults import Fault, FaultPlan
 from tests.servers.gaps import gap
 from tests.servers.server import Server
 
@@ -218,3 +218,24 @@ def test_a_delete_says_whether_its_conditions_are_honoured_before_it_is_confirme
     assert any(f"condition of DeleteObject in {bucket}: probed, {word}." in each for each in probed["warnings"])
     assert not any("were not probed" in each for each in probed["warnings"])
     assert keys(s3_server, bucket) == ["a/1", "a/2", "b/1", "b/2"]
+
+
+def test_a_store_that_lists_late_is_not_trusted_on_the_users_word(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """Refused before anything is deleted; without that word each object is asked for by itself (rule 12)."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    client.put_object(Bucket=bucket_name, Key="a/1", Body=b"sun")
+    places = (f"s3://{bucket_name}/a/", f"s3://{bucket_name}/b/")
+    late = FaultPlan(probabilities={Fault.STALE_LISTING: 1.0}, stale_s=600.0, matching="prefix=probes")
+    with run_fault_proxy(tmp_path, ministack, late) as proxy:
+        commands = CommandLine(home=tmp_path / "home", environment=proxy.server.environment())
+        words = ("move", *places, "--probe-prefix", f"s3://{bucket_name}/probes/", "--yes", "--json")
+        refused = commands.run(*words, "--trust-listings")
+        assert refused.document["jobs"][2]["failure"]["code"] == "ListingsLate"
+        assert keys(ministack, bucket_name) == ["a/1", "b/1"]
+        moved = commands.run(*words, "--if-target-exists", "skip-if-same")
+    assert moved.code == 0, moved.out
+    assert any("Do not give --trust-listings here." in each for each in _plans(moved)[2]["warnings"])
+    assert keys(ministack, bucket_name) == ["b/1"]

@@ -182,3 +182,29 @@ def test_a_user_of_another_account_copies_with_what_the_buckets_allow(
         client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     copied = commands_of(stranger, tmp_path / "home").run("copy", *places, "--json")
     assert (copied.code, copied.document["counts"]["succeeded"]) == (0, 1), copied.out
+
+
+@pytest.mark.parametrize("versioning", ["", "Enabled"])
+def test_a_probe_works_with_the_policy_that_is_written_for_it(
+    versioning: str, ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """Everything is probed, and every canary is removed with its versions."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    if versioning:
+        client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": versioning})
+    options = ("--target-versioned",) if versioning else ()
+    policy = written_policy(ministack, tmp_path, "probe", f"s3://{bucket_name}/probes/", *options)
+    prober = make_user(ministack, [policy])
+    ended = commands_of(prober, tmp_path / "home").run(
+        "check",
+        f"s3://{bucket_name}/sdo/",
+        f"s3://{bucket_name}/sdac/",
+        "--probe-prefix",
+        f"s3://{bucket_name}/probes/",
+        "--json",
+    )
+    codes = {each["code"] for each in ended.document["findings"]}
+    assert {"CanariesWritten", "CanariesCopied", "CopiesKeepAttributes"} <= codes
+    assert not {code for code in codes if code.endswith("NotProbed")}
+    assert "Versions" not in client.list_object_versions(Bucket=bucket_name)

@@ -1,4 +1,4 @@
-"""The probes of a job, and what they change in its plan: a copy that would lose something is refused.
+"""The probes of a job, and what they change in its plan; what they find is told, and refused where it must be.
 
 In: a job whose user named prefixes for canaries, its plan, its source buckets. Out: the plan with what was found. A
 verify changes nothing in a store and relies on no condition, so nothing is probed for it.
@@ -14,7 +14,7 @@ from s3batch.ledger.records import Job
 from s3batch.model.job import JobSpec, Operation, Plan
 from s3batch.plan.canaries import probe_place_by_bucket
 from s3batch.plan.findings import require_permitted
-from s3batch.plan.probes import loss_findings, probe_findings
+from s3batch.plan.probes import loss_findings, probe_findings, trust_findings
 from s3batch.plan.warnings import with_probed
 from s3batch.s3.client import S3Client
 
@@ -25,7 +25,7 @@ async def probe_for_plan(job: Job, plan: Plan, source_buckets: tuple[str, ...]) 
     """Return the plan with what canaries found about what this job does.
 
     Raises:
-        RefusedError: ``StoreLosesAttributes``, ``ProbePrefixElsewhere``, ``CanaryKeyTaken``.
+        RefusedError: ``StoreLosesAttributes``, ``ListingsLate``, ``ProbePrefixElsewhere``, ``CanaryKeyTaken``.
         UnavailableError: the store does not answer.
     """
     spec = job.spec
@@ -42,6 +42,7 @@ async def probe_for_plan(job: Job, plan: Plan, source_buckets: tuple[str, ...]) 
         for finding in (
             *probe_findings(each),
             *loss_findings(each, spec.copy.attributes, ignore_losses=spec.probe.ignore_losses),
+            *trust_findings(each, trusts_listings=spec.delete.trust_listings),
         )
     ]
     require_permitted(findings)

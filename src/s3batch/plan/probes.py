@@ -158,8 +158,23 @@ def why_not_probed(reading: BucketReading) -> str:
 
 
 def probe_findings(probed: Probed) -> tuple[Finding, ...]:
-    """Return how the store behaved, and what is left of the canaries."""
-    return (*(_conduct_finding(probed, each) for each in probed.asked), *_left(probed))
+    """Return what could be done, how the store behaved, and what is left of the canaries."""
+    return (*_written(probed), *(_conduct_finding(probed, each) for each in probed.asked), *_left(probed))
+
+
+def trust_findings(probed: Probed, *, trusts_listings: bool) -> tuple[Finding, ...]:
+    """Return a refusal where a user vouches for listings that were seen to be late (safety.md rule 12)."""
+    if not trusts_listings or probed.conduct(Behaviour.LISTS_AT_ONCE) is not Conduct.IGNORED:
+        return ()
+    return (
+        Finding(
+            weight=Weight.REFUSAL,
+            code="ListingsLate",
+            text=f"--trust-listings is given, and a listing of {probed.bucket} was late: it did not show what was just"
+            " written, or still showed what was deleted.",
+            way_out="Leave --trust-listings out.",
+        ),
+    )
 
 
 def loss_findings(probed: Probed, attributes: CopyAttributes, *, ignore_losses: bool) -> tuple[Finding, ...]:
@@ -212,6 +227,20 @@ def is_decided(probed: Sequence[Probed], behaviours: Sequence[Behaviour]) -> boo
     return bool(probed) and all(
         each.conduct(behaviour) is not Conduct.NOT_PROBED for each in probed for behaviour in behaviours
     )
+
+
+def _written(probed: Probed) -> list[Finding]:
+    """Say that writing is allowed, where nothing was refused."""
+    if probed.reason or probed.left:
+        return []
+    what = "copied" if probed.asked == OF_COPIES else "written"
+    return [
+        Finding(
+            weight=Weight.OK,
+            code="CanariesCopied" if probed.asked == OF_COPIES else "CanariesWritten",
+            text=f"Canaries could be {what} in {probed.bucket}, and deleted again.",
+        )
+    ]
 
 
 def _conduct_finding(probed: Probed, behaviour: Behaviour) -> Finding:

@@ -17,6 +17,7 @@ from s3batch.plan.probes import (
     loss_findings,
     lost_names,
     probe_findings,
+    trust_findings,
     why_not_probed,
 )
 from s3batch.plan.warnings import store_warnings, with_probed
@@ -92,12 +93,14 @@ def test_no_canary_is_written_that_might_stay(reading: BucketReading, told: str)
 def test_conducts_are_told_with_what_follows() -> None:
     """Honoured is fine; ignored and unknown are to be thought about; a note where jobs do without."""
     assert weight_by_code(probe_findings(DELETES)) == {
+        "CanariesWritten": Weight.OK,
         "DeleteConditionHonoured": Weight.OK,
         "BatchDeleteConditionHonoured": Weight.OK,
         "ListingAtOnceHonoured": Weight.OK,
     }
     ignored = replace(COPIES, conducts=dict.fromkeys(OF_COPIES, Conduct.IGNORED))
     assert weight_by_code(probe_findings(ignored)) == {
+        "CanariesCopied": Weight.OK,
         "CopySourceConditionIgnored": Weight.WARNING,
         "CopyTargetConditionIgnored": Weight.WARNING,
         "TaggingDirectiveIgnored": Weight.NOTE,
@@ -159,7 +162,7 @@ def test_a_plan_says_what_was_probed_instead_of_that_it_was_not() -> None:
     warnings = store_warnings(DELETE, is_aws=False)
     told = with_probed(["first", *warnings], [DELETES], probe_findings(DELETES))
     assert told[0] == "first"
-    assert told[1] == "The ETag condition of DeleteObject in b: probed, honoured."
+    assert told[2] == "The ETag condition of DeleteObject in b: probed, honoured."
     assert not any("not probed" in each for each in told)
     half = replace(DELETES, conducts={Behaviour.DELETE_IF_MATCH: Conduct.HONOURED})
     assert warnings[0] in with_probed(warnings, [half], probe_findings(half))
@@ -179,3 +182,14 @@ def test_where_canaries_may_be_written_is_recorded_with_the_job() -> None:
     older = COPY.to_json().replace('"probe":{"prefixes":[],"ignore_losses":false},', "")
     assert '"probe"' not in older
     assert JobSpec.from_json(older).probe == ProbeOptions()
+
+
+def test_listings_that_were_late_are_not_trusted_on_the_users_word() -> None:
+    """What was seen weighs more (rule 12); where nothing was seen, the word counts."""
+    late = replace(DELETES, conducts={Behaviour.LISTS_AT_ONCE: Conduct.IGNORED})
+    (refusal,) = trust_findings(late, trusts_listings=True)
+    assert (refusal.weight, refusal.code) == (Weight.REFUSAL, "ListingsLate")
+    assert refusal.way_out == "Leave --trust-listings out."
+    assert trust_findings(late, trusts_listings=False) == ()
+    assert trust_findings(DELETES, trusts_listings=True) == ()
+    assert trust_findings(replace(DELETES, conducts={}), trusts_listings=True) == ()
