@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.safety.bucket import Bucket, counts, jobs_of, numbered
+from tests.servers.gaps import gap
 
 KEYS = numbered("cdaweb/", range(30))
 
@@ -48,8 +49,10 @@ def test_a_move_deletes_the_named_versions_and_says_what_becomes_current(version
     assert bucket.bodies("spdf/") == {key.replace("cdaweb/", "spdf/"): key.encode() for key in KEYS}
     assert bucket.bodies("cdaweb/") == dict.fromkeys(KEYS, b"older")
     assert {len(versions) for versions in _versions(bucket).values()} == {1}
+    # the chunk's range is listed from right before its first key, whose newest version such a server leaves out
+    told = "29 (145 bytes)" if gap(bucket.server.name, "versions-after-a-key") else "30 (150 bytes)"
     for job in (jobs[0], jobs[2]):
-        assert "becomes current again: 30 (150 bytes)" in " ".join(job["plan"]["warnings"])
+        assert f"becomes current again: {told}" in " ".join(job["plan"]["warnings"])
     undone = bucket.run("jobs", "undo", jobs[2]["job_id"], "--json", code=4)
     assert undone.document["error"]["code"] == "PermanentDelete"
 
@@ -63,7 +66,6 @@ def test_what_was_written_since_stays_and_the_named_version_goes(versioned: Buck
     gone = _versions(bucket)[KEYS[2]][0][0]
     bucket.client.delete_object(Bucket=bucket.name, Key=KEYS[2], VersionId=gone)
     bucket.run("jobs", "confirm", jobs[0]["move_id"])
-    bucket.run("jobs", "watch", jobs[0]["move_id"], "--json")
     delete = jobs_of(bucket.run("jobs", "show", jobs[0]["move_id"], "--json"))[2]
     assert counts(delete) == (30, 30, 0, 0)
     assert bucket.bodies("cdaweb/") == {KEYS[0]: b"newest"} | {
@@ -78,8 +80,7 @@ def test_a_version_whose_copy_is_gone_is_kept(versioned: Bucket) -> None:
     jobs = jobs_of(bucket.run(*_move(bucket, "--permanent", "--json")))
     target = KEYS[3].replace("cdaweb/", "spdf/")
     bucket.remove(target)
-    bucket.run("jobs", "confirm", jobs[0]["move_id"])
-    bucket.run("jobs", "watch", jobs[0]["move_id"], "--json", code=3)
+    bucket.run("jobs", "confirm", jobs[0]["move_id"], code=3)
     assert bucket.failed_rows(jobs[2]["job_id"]) == {KEYS[3]: "TargetMissing"}
     assert len(_versions(bucket)[KEYS[3]]) == 2
     assert bucket.bodies("cdaweb/")[KEYS[3]] == KEYS[3].encode()
@@ -96,7 +97,6 @@ def test_old_versions_are_purged_by_their_ids(versioned: Bucket, scope: str, lef
     named = {"noncurrent": 31, "all": 60}[scope]
     assert planned["counts"]["total"] == named
     bucket.run("jobs", "confirm", planned["job_id"], "--objects", str(named))
-    bucket.run("jobs", "watch", planned["job_id"], "--json")
     versions = _versions(bucket)
     assert versions.pop(KEYS[0])[0][1], "the marker is still there"
     assert {key: len(ids) for key, ids in versions.items()} == (dict.fromkeys(KEYS[1:], left) if left else {})

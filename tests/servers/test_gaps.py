@@ -230,6 +230,15 @@ def versions_newest_first(place: Place) -> None:
     assert bodies[0].index(b"<DeleteMarker>") < bodies[0].index(b"<Version>")
 
 
+def versions_after_a_key(place: Place) -> None:
+    """A key-marker without version id begins at the newest version of the next key."""
+    _enable_versioning(place)
+    place.put("one")
+    newest = [place.put("two")["VersionId"] for _ in range(2)][-1]
+    listed = place.client.list_object_versions(Bucket=place.bucket, KeyMarker="one")
+    assert listed["Versions"][0]["VersionId"] == newest
+
+
 def second_delete_marker(place: Place) -> None:
     """Each delete without version id adds a marker, also over a marker."""
     _enable_versioning(place)
@@ -284,6 +293,7 @@ CHECKS: tuple[Callable[[Place], None], ...] = (
     put_if_none_match,
     restore,
     versions_newest_first,
+    versions_after_a_key,
     second_delete_marker,
     versions_of_control_keys,
     versions_of_carriage_returns,
