@@ -4,6 +4,7 @@ In: a server and buckets. Out: an operation's work, its context, and its outcome
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -134,7 +135,7 @@ def evidence_of(outcomes: list[dict[str, Any]], n_rows: int) -> Evidence:
             columns.succeed(each["row"], **facts)
         else:
             columns.fail(each["row"], each["code"])
-    return read_evidence(outcome_table(columns), n_rows)
+    return read_evidence(outcome_table(columns), n_rows, recorded_at_ms=time.time_ns() // 1_000_000)
 
 
 def codes(work: ChunkWork, outcomes: list[dict[str, Any]]) -> dict[str, str]:

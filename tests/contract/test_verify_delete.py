@@ -350,6 +350,20 @@ def test_the_stores_condition_keeps_what_changed_after_the_reading(ministack: Se
     assert set(list_all(ministack, bucket_name, SOURCE)) == {SOURCE + NAMES[1]}
 
 
+def test_proofs_that_became_too_old_permit_nothing(ministack: Server, bucket_name: str) -> None:
+    """Time passes while a delete runs: each chunk's evidence has its own age (safety.md rule 14)."""
+    work = _prove(ministack, _make_copies(ministack, bucket_name, NAMES[:3]))
+    assert work.evidence is not None
+    assert work.evidence.recorded_at_ms is not None
+    for recorded_at_ms in (work.evidence.recorded_at_ms - 60_001, None):
+        old = replace(work, evidence=replace(work.evidence, recorded_at_ms=recorded_at_ms))
+        outcomes = _delete(ministack, old, max_evidence_age_ms=60_000)
+        assert set(codes(old, outcomes).values()) == {"EvidenceTooOld"}
+        assert statuses(outcomes) == ["kept"] * 3
+    assert len(list_all(ministack, bucket_name, SOURCE)) == 3
+    assert codes(work, _delete(ministack, work, max_evidence_age_ms=600_000)) == {}
+
+
 def test_readings_that_became_too_old_permit_nothing(
     ministack: Server, bucket_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

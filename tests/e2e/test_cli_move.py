@@ -67,11 +67,11 @@ def test_a_move_waits_for_the_confirmation_and_keeps_what_changed_meanwhile(
 def test_in_a_terminal_the_delete_is_asked_for(
     command_line: CommandLine, fill: Fill, etag_by_key: Listed, bucket_name: str
 ) -> None:
-    """``s3batch move ...`` with a terminal: the proof is shown, "y" deletes, anything else leaves the job waiting."""
+    """``s3batch move ...`` with a terminal: the proof is shown, the number of objects deletes, else it waits."""
     originals = fill("sdo/", 80)
-    question = "Delete the originals whose copies are proven?"
+    question = "Type the number of objects to delete those whose copies are proven"
     declined = command_line.run_in_terminal(
-        "move", f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/a/", answers={question: "n"}
+        "move", f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/a/", answers={question: "y"}
     )
     assert declined.code == 0, declined.err
     assert f"{len(originals)} proven" in declined.err
@@ -79,11 +79,13 @@ def test_in_a_terminal_the_delete_is_asked_for(
     move_id = command_line.jobs()[0].move_id
     assert move_id is not None
     assert f"s3batch jobs confirm {move_id}" in declined.out
-    accepted = command_line.run_in_terminal("jobs", "confirm", move_id, answers={})
+    refused = command_line.run_in_terminal("jobs", "confirm", move_id, answers={question: str(len(originals) + 1)})
+    assert (refused.code, "their number was not given right" in refused.err) == (4, True)
+    accepted = command_line.run_in_terminal("jobs", "confirm", move_id, answers={question: str(len(originals))})
     assert accepted.code == 0, accepted.err
     assert etag_by_key("sdo/") == {}
     again = command_line.run_in_terminal(
-        "move", f"s3://{bucket_name}/a/", f"s3://{bucket_name}/sdo/", answers={question: "y"}
+        "move", f"s3://{bucket_name}/a/", f"s3://{bucket_name}/sdo/", answers={question: f"{len(originals):,}"}
     )
     assert again.code == 0, again.err
     assert "is empty: it was listed after the deletes" in again.out

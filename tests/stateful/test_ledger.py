@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from s3batch.ledger.driving import start_order
-from s3batch.ledger.records import ChunkState, Wanted
+from s3batch.ledger.records import ChunkState, ShownPlan, Wanted
 from s3batch.ledger.store import open_ledger
 from s3batch.model.errors import InconsistentError, RefusedError
 from s3batch.model.status import TERMINAL, JobStatus, may_follow
@@ -28,6 +29,7 @@ LEASE_MS = 100
 ENTRIES = 4
 COMMON = [JobStatus.PAUSING, JobStatus.PAUSED, JobStatus.ACTIVE, JobStatus.READY, JobStatus.COMPLETING]
 WISHES = [*["request_pause", "request_resume", "confirm"] * 3, "request_cancel"]
+SHA256 = "0123456789abcdef" * 4
 RESTING = TERMINAL | {JobStatus.READY, JobStatus.PAUSED}
 
 
@@ -69,6 +71,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.running: dict[int, int] = {}
         self.recorded: dict[int, int] = {}
         self.accepted: list[tuple[int, int, WrittenSegment]] = []
+        self.held_until_ms: int | None = None
 
     def teardown(self) -> None:
         """Close the ledger."""
@@ -154,7 +157,7 @@ class LedgerMachine(RuleBasedStateMachine):
         saved = self.ledger.save_plan(
             JOB,
             held.epoch,
-            plan=plan_of(self.planned),
+            plan=replace(plan_of(self.planned), manifest_sha256=SHA256),
             manifest_path="m",
             chunks=self.planned,
             now_ms=self.now_ms,
@@ -162,6 +165,54 @@ class LedgerMachine(RuleBasedStateMachine):
         assert saved == self._is_held_by(held.epoch)
         after = JobStatus.SUSPENDED if job.confirmation_required else JobStatus.READY
         self._step(held, JobStatus.PREPARING, after)
+
+    @rule(held=somebody, ms=st.integers(1, 1_000))
+    def hold(self, held: Held | None, ms: int) -> None:
+        """A hold begins once, on a job that is Ready, by whom the job is held; nothing moves its end afterwards."""
+        held = self.latest if held is None else held
+        job = self.ledger.get_job(JOB)
+        is_ours = self._is_held_by(held.epoch)
+        begun = self.ledger.begin_hold(JOB, held.epoch, until_ms=self.now_ms + ms, detail={}, now_ms=self.now_ms)
+        assert begun == is_ours
+        if is_ours and job.status is JobStatus.READY and self.held_until_ms is None:
+            self.held_until_ms = self.now_ms + ms
+
+    @rule(objects=st.none() | st.integers(0, 4 * ENTRIES), sha256=st.sampled_from([None, SHA256[:8], SHA256, "f" * 8]))
+    def confirm_what_was_shown(self, objects: int | None, sha256: str | None) -> None:
+        """A plan that is not the one which was shown is never confirmed, and who confirmed it is on record."""
+        before = self.ledger.get_job(JOB)
+        is_same = objects in {None, before.total} and (
+            sha256 is None or (before.plan is not None and SHA256.startswith(sha256))
+        )
+        shown = ShownPlan(objects=objects, manifest_sha256=sha256)
+        confirm = partial(self.ledger.confirm, JOB, actor="me", now_ms=self.now_ms, shown=shown, facts={"how": "test"})
+        if not is_same:
+            with pytest.raises(RefusedError, match="The plan of job job is about"):
+                confirm()
+        elif before.status is JobStatus.SUSPENDED and before.wanted is not Wanted.CANCEL:
+            after = confirm()
+            assert (after.status, after.confirmed_by) == (JobStatus.READY, "me")
+            return
+        assert self.ledger.get_job(JOB) == before
+
+    @invariant()
+    def a_hold_ends_when_it_was_said_to_end(self) -> None:
+        """One event and one end, or none."""
+        job = self.ledger.get_job(JOB)
+        held = [event.detail["until_ms"] for event in self.ledger.events(JOB) if event.kind == "held"]
+        assert job.held_until_ms == self.held_until_ms
+        assert held == ([] if self.held_until_ms is None else [self.held_until_ms])
+        assert not job.is_on_hold or job.status in {JobStatus.READY, JobStatus.PAUSED}
+
+    @invariant()
+    def a_confirmation_is_on_record_exactly_once(self) -> None:
+        """With the plan that it was about."""
+        job = self.ledger.get_job(JOB)
+        confirmed = [event for event in self.ledger.events(JOB) if event.kind == "confirmed"]
+        assert len(confirmed) == (job.confirmed_at_ms is not None)
+        assert all(
+            (event.detail["objects"], event.detail["manifest_sha256"]) == (job.total, SHA256) for event in confirmed
+        )
 
     @rule(held=somebody)
     def activate(self, held: Held | None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from s3batch.cli.deferred import effective_connection, pinned, upgrade
+from s3batch.cli.durations import duration_parser
 from s3batch.cli.flat import flat
 from s3batch.cli.options import (
     Creating,
@@ -23,13 +24,15 @@ from s3batch.cli.options import (
 )
 from s3batch.cli.request import manifest_source, probe_options, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
-from s3batch.cli.session import now_ms, open_session
+from s3batch.cli.session import Session, now_ms, open_session
 from s3batch.control.jobs import create_job
+from s3batch.control.proven_delete import create_verify_and_delete, renewal_of
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.attributes import Attribute
 from s3batch.model.errors import RefusedError, UsageError
-from s3batch.model.job import DeleteOptions, JobSpec, ManifestSource, Operation
+from s3batch.model.job import DEFAULT_MAX_EVIDENCE_AGE_S, DeleteOptions, JobSpec, ManifestSource, Operation
+from s3batch.plan.proof import require_whole
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -64,6 +67,22 @@ RequireOption = Annotated[
 ]
 
 
+HoldOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="SPAN",
+        parser=duration_parser,
+        help="Wait so long (24h, 7d), verify once more, and delete by that: a change of mind costs nothing meanwhile.",
+    ),
+]
+MaxEvidenceAgeOption = Annotated[
+    int,
+    typer.Option(
+        metavar="SPAN", parser=duration_parser, show_default="7d", help="Keep what was not proven within this span."
+    ),
+]
+
+
 @app.command(
     epilog="Exit codes: 0 all deleted, or planned and waiting for the confirmation; 1 some failed; 2 usage;"
     " 3 sources kept; 4 refused, nothing started; 5 store or ledger unavailable; 130 interrupted, the job is paused."
@@ -77,6 +96,8 @@ def delete(
     unverified: UnverifiedOption = False,
     max_delete: MaxDeleteOption = None,
     max_delete_bytes: MaxDeleteBytesOption = None,
+    hold: HoldOption = None,
+    max_evidence_age: MaxEvidenceAgeOption = DEFAULT_MAX_EVIDENCE_AGE_S,
     require: RequireOption = None,
     permanent: PermanentOption = False,
     trust_listings: TrustListingsOption = False,
@@ -99,6 +120,11 @@ def delete(
             "--yes does not confirm an unverified delete.",
             way_out="Leave it out; in a script, run `s3batch jobs confirm ID --objects N` afterwards.",
         )
+    if unverified and hold is not None:
+        raise UsageError(
+            "--hold is the time before a proof is renewed, and an unverified delete has none.",
+            way_out="Leave it out, and confirm the job when the time has come; or write --job VERIFY_JOB.",
+        )
     if unverified and require:
         raise UsageError(
             "--require is about a proof, and an unverified delete has none.",
@@ -110,21 +136,43 @@ def delete(
         max_bytes=max_delete_bytes,
         required=tuple(require or ()),
         permanent=permanent,
+        max_evidence_age_s=max_evidence_age,
         trust_listings=trust_listings,
     )
     probe = probe_options(Probing(probe_prefix=probe_prefix), is_dry_run=creating.dry_run)
     spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None
     with open_session(following, upgrade=upgrade) as session:
         asked = spec or _of_verify(session.store, str(job), options, store, reporting)
+        recorded = _record(session, replace(asked, probe=probe), hold, creating)
+        see_through(session, recorded, is_new=True, dry_run=creating.dry_run)
+
+
+def _record(session: Session, spec: JobSpec, hold_s: int | None, creating: Creating) -> list[Job]:
+    """Record the delete; with a hold, the verify that comes between as well."""
+    if hold_s is None:
         recorded = create_job(
             session.store,
-            replace(asked, probe=probe),
+            spec,
             now_ms=now_ms(),
             priority=creating.priority,
             description=creating.description,
             confirmation_required=creating.dry_run or not creating.yes,
+            actor=session.actor,
         )
-        see_through(session, [recorded], is_new=True, dry_run=creating.dry_run)
+        return [recorded]
+    verify = session.store.get_job(str(spec.source.job_id))
+    return create_verify_and_delete(
+        session.store,
+        verify=replace(renewal_of(verify.spec, verify.id, hold_s=hold_s), connection=spec.connection),
+        delete=spec,
+        after=verify.id,
+        is_confirmed=creating.yes,
+        is_dry_run=creating.dry_run,
+        now_ms=now_ms(),
+        priority=creating.priority,
+        description=creating.description,
+        actor=session.actor,
+    )
 
 
 def _unverified_request(
@@ -148,7 +196,7 @@ def _of_verify(ledger: LedgerStore, job_id: str, options: DeleteOptions, store: 
     """Return the specification that deletes what a verify job has proven."""
     found = ledger.find_jobs(job_id)
     verify = require_complete(step_of(found, Operation.VERIFY, job_id))
-    _refuse_sample(ledger, verify)
+    require_whole(verify, ledger.get_job)
     _refuse_uncovered(verify, options)
     spec = replace(
         verify.spec,
@@ -170,19 +218,3 @@ def _refuse_uncovered(verify: Job, options: DeleteOptions) -> None:
             code="NotCovered",
             way_out=f"Verify again with {ways}, or leave --require out.",
         )
-
-
-def _refuse_sample(ledger: LedgerStore, job: Job) -> None:
-    """Refuse to delete part of a prefix because a sample of it was tried."""
-    while True:
-        source = job.spec.source
-        if "sample" in source.filter:
-            raise RefusedError(
-                f"Job {job.id} worked on a sample: deleting it would leave the other objects behind.",
-                code="SampleDelete",
-                way_out="Copy and verify everything first; copies that are there stay with"
-                " --if-target-exists skip-if-same.",
-            )
-        if source.job_id is None:
-            return
-        job = ledger.get_job(source.job_id)

@@ -17,7 +17,7 @@ from types import FrameType
 
 from s3batch.cli.display import Display, make_display
 from s3batch.cli.render import plan_lines
-from s3batch.cli.session import ACTOR, now_ms, read_jobs
+from s3batch.cli.session import now_ms, read_jobs
 from s3batch.config import Home
 from s3batch.control import jobs as control
 from s3batch.control.background import BackgroundRunner, is_served
@@ -66,6 +66,7 @@ def follow(
     *,
     workers: int,
     as_json: bool,
+    actor: str,
     may_pause: bool = True,
     show_plan: bool = False,
 ) -> tuple[Rest, list[Job]]:
@@ -94,7 +95,7 @@ def follow(
             if interrupts.count > (1 if may_pause else 0):
                 return Rest.LEFT, found
             if interrupts.count:
-                _ask_to_pause(store, found, display if interrupts.count > told else None)
+                _ask_to_pause(store, found, display if interrupts.count > told else None, actor=actor)
                 told = interrupts.count
             runner.keep(now_s)
             time.sleep(_POLL_INTERVALS_S[now_s - began_s > _SOON_S])
@@ -136,14 +137,14 @@ def _is_taken(job: Job, dead: str | None) -> bool:
     return job.is_held(now_ms()) and job.runner_id != dead
 
 
-def _ask_to_pause(store: LedgerStore, jobs: Sequence[Job], display: Display | None) -> None:
+def _ask_to_pause(store: LedgerStore, jobs: Sequence[Job], display: Display | None, *, actor: str) -> None:
     """Record the wish on the job that is due; said again for the next step of a move, should it begin meanwhile."""
     job = due_job(jobs)
     if display is not None:
         display.say(f"Pausing the {job.operation} job; Ctrl-C again leaves without waiting for it.")
     if job.wanted is not Wanted.PAUSE and job.status not in (JobStatus.PAUSING, JobStatus.COMPLETING):
         with suppress(RefusedError):  # it has ended meanwhile; the next look tells
-            control.pause(store, [job], actor=ACTOR, now_ms=now_ms())
+            control.pause(store, [job], actor=actor, now_ms=now_ms())
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 from s3batch.cli.lazy import LazyGroup
 from s3batch.cli.options import Following
 from s3batch.cli.render import event_lines, list_lines, plan_lines, summary_lines
-from s3batch.cli.session import ACTOR, document_of, now_ms, open_session, print_document, print_lines, read_jobs
+from s3batch.cli.session import document_of, now_ms, open_session, print_document, print_lines, read_jobs
 from s3batch.control import jobs as control
 from s3batch.control.views import job_document
 from s3batch.ledger.records import MAX_JOBS, JobFilter
@@ -74,11 +74,11 @@ def show(job_id: IdArgument, *, as_json: AsJson = False) -> None:
     with open_session(Following(as_json=as_json)) as session:
         jobs = session.store.find_jobs(job_id)
         if as_json:
-            print_document(document_of(jobs))
+            print_document(document_of(jobs, events_of=session.store.all_events))
             return
         print_lines(summary_lines(jobs))
         for job in jobs:
-            print_lines(["", *plan_lines(job), "  events", *event_lines(session.store.events(job.id))])
+            print_lines(["", *plan_lines(job), "  events", *event_lines(session.store.all_events(job.id))])
 
 
 @app.command()
@@ -91,7 +91,7 @@ def priority(
     """Give a job or a move another priority."""
     with open_session(Following(as_json=as_json)) as session:
         jobs = session.store.find_jobs(job_id)
-        changed = control.set_priority(session.store, jobs, number, actor=ACTOR, now_ms=now_ms())
+        changed = control.set_priority(session.store, jobs, number, actor=session.actor.name, now_ms=now_ms())
         if as_json:
             print_document(document_of(read_jobs(session.store, jobs)))
         else:

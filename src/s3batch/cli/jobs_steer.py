@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -9,12 +10,12 @@ import typer
 from s3batch.cli.flat import flat
 from s3batch.cli.following import Rest, follow
 from s3batch.cli.options import DEFAULT_PRIORITY, Following
-from s3batch.cli.see_through import INTERRUPTED, print_detached, require_number, see_through
-from s3batch.cli.session import ACTOR, Session, now_ms, open_session, print_result, read_jobs
+from s3batch.cli.see_through import INTERRUPTED, print_detached, require_number, see_through, shown_plan
+from s3batch.cli.session import Session, now_ms, open_session, print_result, read_jobs
 from s3batch.control import jobs as control
 from s3batch.control.retry import retry as retry_jobs
 from s3batch.control.standing import due_job
-from s3batch.ledger.records import Job
+from s3batch.ledger.records import Job, ShownPlan
 from s3batch.model.errors import RefusedError
 from s3batch.model.job import Operation
 from s3batch.model.status import JobStatus
@@ -24,6 +25,14 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Of a job or a move; its beginning will do where no other begins so.")
 ]
+
+
+def _sha256(text: str) -> str:
+    """Return a SHA-256, or enough of its beginning to tell manifests apart."""
+    given = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{8,64}", given):
+        raise typer.BadParameter(f"{text!r} is not the beginning of a SHA-256: give 8 to 64 hexadecimal digits.")
+    return given
 
 
 @app.command()
@@ -41,17 +50,32 @@ def confirm(
     *,
     objects: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help="For an unverified delete: how many objects it would delete."),
+        typer.Option(
+            metavar="N", min=0, help="Only if its plan is about so many objects; an unverified delete needs it."
+        ),
+    ] = None,
+    manifest_sha256: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX", parser=_sha256, help="Only if its manifest has this SHA-256, or one that begins so."
+        ),
     ] = None,
     following: Following,
 ) -> None:
-    """Let a job that waits for its confirmation run."""
+    """Let a job that waits for its confirmation run.
+
+    In a terminal the number of objects of a delete is asked for. What was shown, who confirmed it and when is recorded.
+    """
     with open_session(following) as session:
         jobs = session.store.find_jobs(job_id)
         job = due_job(jobs)
-        if job.status is JobStatus.SUSPENDED and job.operation is Operation.DELETE and job.spec.delete.unverified:
-            _require_number(session, job, objects)
-        control.confirm(session.store, jobs, actor=ACTOR, now_ms=now_ms())
+        shown, how = ShownPlan(objects=objects, manifest_sha256=manifest_sha256), "by options"
+        if objects is None and _needs_number(session, job):
+            _require_number(session, job)
+            how = "typed"
+            if manifest_sha256 is None:
+                shown = shown_plan(job)
+        control.confirm(session.store, jobs, actor=session.actor, now_ms=now_ms(), shown=shown, how=how)
         see_through(session, jobs)
 
 
@@ -61,7 +85,7 @@ def resume(job_id: IdArgument, *, following: Following) -> None:
     """Let a paused job go on, or one whose runner was killed."""
     with open_session(following) as session:
         jobs = session.store.find_jobs(job_id)
-        control.resume(session.store, jobs, actor=ACTOR, now_ms=now_ms())
+        control.resume(session.store, jobs, actor=session.actor.name, now_ms=now_ms())
         see_through(session, jobs)
 
 
@@ -71,7 +95,7 @@ def pause(job_id: IdArgument, *, following: Following) -> None:
     """Pause a job; what is done stays done."""
     with open_session(following) as session:
         jobs = session.store.find_jobs(job_id)
-        control.pause(session.store, jobs, actor=ACTOR, now_ms=now_ms())
+        control.pause(session.store, jobs, actor=session.actor.name, now_ms=now_ms())
         _settle(session, jobs)
 
 
@@ -84,7 +108,7 @@ def cancel(job_id: IdArgument, *, following: Following) -> None:
     """
     with open_session(following) as session:
         jobs = session.store.find_jobs(job_id)
-        control.cancel(session.store, jobs, actor=ACTOR, now_ms=now_ms())
+        control.cancel(session.store, jobs, actor=session.actor.name, now_ms=now_ms())
         _settle(session, jobs)
 
 
@@ -116,6 +140,7 @@ def retry(
             is_dry_run=dry_run,
             now_ms=now_ms(),
             priority=priority,
+            actor=session.actor,
         )
         see_through(session, jobs, is_new=True, dry_run=dry_run)
 
@@ -132,16 +157,24 @@ def _settle(session: Session, jobs: list[Job]) -> None:
         jobs,
         workers=following.workers,
         as_json=following.as_json,
+        actor=session.actor.name,
         may_pause=False,
     )
     print_result(found, as_json=following.as_json)
     raise typer.Exit(INTERRUPTED if rest is Rest.LEFT else 0)
 
 
-def _require_number(session: Session, job: Job, objects: int | None) -> None:
-    if not require_number(job, objects, may_ask=session.may_ask):
+def _needs_number(session: Session, job: Job) -> bool:
+    """Tell whether whoever confirms must give the number of objects: an unverified delete, or somebody to ask."""
+    is_due = job.status is JobStatus.SUSPENDED and job.operation is Operation.DELETE
+    return is_due and (job.spec.delete.unverified or session.may_ask)
+
+
+def _require_number(session: Session, job: Job) -> None:
+    if not require_number(job, None, may_ask=session.may_ask):
+        what = "of which no copy was verified" if job.spec.delete.unverified else "whose copies are proven"
         raise RefusedError(
-            f"Job {job.id} would delete objects of which no copy was verified; their number was not given right.",
+            f"Job {job.id} would delete objects {what}; their number was not given right.",
             code="NotConfirmed",
             way_out=f"`s3batch jobs show {job.id}` shows the plan; then give the number with --objects N.",
         )

@@ -42,5 +42,6 @@ def undo(
             confirmation_required=dry_run or not yes,
             now_ms=now_ms(),
             priority=priority,
+            actor=session.actor,
         )
         see_through(session, [job], is_new=True, dry_run=dry_run)

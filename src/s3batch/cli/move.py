@@ -8,6 +8,7 @@ import typer
 
 from s3batch.cli.copy import copy_request
 from s3batch.cli.deferred import upgrade
+from s3batch.cli.delete import HoldOption, MaxEvidenceAgeOption
 from s3batch.cli.flat import flat
 from s3batch.cli.options import (
     Attributes,
@@ -28,7 +29,7 @@ from s3batch.cli.see_through import see_through
 from s3batch.cli.session import now_ms, open_session
 from s3batch.control.moves import create_move
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import DeleteOptions
+from s3batch.model.job import DEFAULT_MAX_EVIDENCE_AGE_S, DeleteOptions
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -47,6 +48,8 @@ def move(
     attributes: Attributes,
     proving: Proving,
     probing: Probing,
+    hold: HoldOption = None,
+    max_evidence_age: MaxEvidenceAgeOption = DEFAULT_MAX_EVIDENCE_AGE_S,
     permanent: PermanentOption = False,
     trust_listings: TrustListingsOption = False,
     store: Store,
@@ -73,11 +76,15 @@ def move(
             session.store,
             spec,
             verify=proving.options(),
-            delete=DeleteOptions(permanent=permanent, trust_listings=trust_listings),
+            delete=DeleteOptions(
+                permanent=permanent, trust_listings=trust_listings, max_evidence_age_s=max_evidence_age
+            ),
+            hold_s=hold,
             is_confirmed=creating.yes,
             is_dry_run=creating.dry_run,
             now_ms=now_ms(),
             priority=creating.priority,
             description=creating.description,
+            actor=session.actor,
         )
         see_through(session, jobs, is_new=True, dry_run=creating.dry_run)

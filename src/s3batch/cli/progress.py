@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from s3batch.cli.render import SHORT_ID, SUCCESS_CODES, share_text
+from s3batch.cli.render import SHORT_ID, SUCCESS_CODES, hold_text, share_text
 from s3batch.control.standing import due_job
 from s3batch.ledger.records import Job
 from s3batch.model.job import Operation
@@ -79,15 +79,19 @@ def doing_text(job: Job) -> str:
             listed = progress.get("listed")
             return f"preparing, {listed:,} objects found" if isinstance(listed, int) else "preparing"
         case JobStatus.READY:
-            other = progress.get("waits_for")
-            if other is None:
-                return "ready"
-            key = visible(str(progress.get("waits_for_keys", "")))
-            return f"waiting for job {str(other)[:SHORT_ID]}, which works on keys from {key!r} on"
+            return _waiting_text(job)
         case JobStatus.ACTIVE:
             return "running"
         case _:
             return str(job.status).lower()
+
+
+def _waiting_text(job: Job) -> str:
+    other = job.progress.get("waits_for")
+    if other is not None:
+        key = visible(str(job.progress.get("waits_for_keys", "")))
+        return f"waiting for job {str(other)[:SHORT_ID]}, which works on keys from {key!r} on"
+    return f"{hold_text(job)}, then verified again" if job.is_on_hold else "ready"
 
 
 def figures_text(job: Job, rates: Rates | None) -> str:

@@ -41,6 +41,7 @@ _DONE_WORD = {
     Operation.UNDO: "undone",
 }
 _LABEL_WIDTH = 9
+_SHOWN_SHA256 = 16
 _SAMPLES = 3
 
 
@@ -66,6 +67,10 @@ def plan_lines(job: Job) -> list[str]:
         lines += [_labelled(label, visible(text)) for label, text in estimate_texts(plan.estimate, job.operation)]
     if job.operation is Operation.COPY:
         lines.append(_labelled("proof", _proof_text(plan)))
+    if job.spec.hold_s is not None:
+        lines.append(_labelled("hold", f"waits {duration_text(job.spec.hold_s)} before it begins"))
+    if plan.manifest_sha256:
+        lines.append(_labelled("manifest", f"SHA-256 {plan.manifest_sha256[:_SHOWN_SHA256]}..."))
     notes = () if plan.estimate is None else plan.estimate.notes
     lines += [_labelled("note", visible(warning)) for warning in (*plan.warnings, *notes)]
     if plan.missing_examples:
@@ -105,10 +110,17 @@ def next_steps(jobs: Sequence[Job]) -> list[str]:
         case Standing.PAUSED:
             return [f"s3batch jobs resume {name}"]
         case Standing.WAITS_FOR_CONFIRMATION:
-            number = " --objects N" if job.spec.delete.unverified else ""
+            number = _plan_options(job) if job.operation is Operation.DELETE else ""
             return [f"s3batch jobs confirm {name}{number}    (or: s3batch jobs cancel {name})"]
         case Standing.ENDED:
             return _after_end(jobs, name)
+
+
+def _plan_options(job: Job) -> str:
+    """Return the options that bind a confirmation to this plan; the number of unproven ones is for people to find."""
+    number = "N" if job.spec.delete.unverified else str(job.total)
+    sha256 = "" if job.plan is None else job.plan.manifest_sha256[:_SHOWN_SHA256]
+    return f" --objects {number}" + (f" --manifest-sha256 {sha256}" if sha256 else "")
 
 
 def list_lines(jobs: Sequence[Job]) -> list[str]:
@@ -136,6 +148,11 @@ def list_lines(jobs: Sequence[Job]) -> list[str]:
 def event_lines(events: Sequence[Event]) -> list[str]:
     """Return what happened to a job, one line an event."""
     return [f"  {moment_text(event.at_ms)}  {_event_text(event)}" for event in events]
+
+
+def hold_text(job: Job) -> str:
+    """Return until when a job on hold waits."""
+    return f"on hold until {moment_text(job.held_until_ms or 0)}"
 
 
 def share_text(done: int, total: int) -> str:
@@ -185,7 +202,8 @@ def _result_text(job: Job) -> str:
     if job.plan_json is None:
         return str(job.status)
     if not counts.ended and job.status not in TERMINAL:
-        return f"{job.status}: {count_text(counts.total, 'object')}, {size_text(job.bytes_total)}; nothing is done yet"
+        waits = f"{hold_text(job)}, then all is verified again" if job.is_on_hold else "nothing is done yet"
+        return f"{job.status}: {count_text(counts.total, 'object')}, {size_text(job.bytes_total)}; {waits}"
     figures = [f"{counts.succeeded:,} {_DONE_WORD[job.operation]}"]
     # A delete may keep sources with the codes of findings; only a verify job's failed tasks are findings.
     findings = counts.findings if job.operation is Operation.VERIFY else 0
@@ -299,22 +317,44 @@ def _after_end(jobs: Sequence[Job], name: str) -> list[str]:
 def _what(job: Job) -> str:
     source, target = job.spec.source, target_of(job.spec)
     origin = source_of(job.spec) if source.job_id is None else f"job {source.job_id[:SHORT_ID]}"
+    if job.is_on_hold:
+        origin = f"{hold_text(job)}: {origin}"
     return origin if target is None or job.operation is Operation.DELETE else f"{origin} -> {target}"
 
 
 def _event_text(event: Event) -> str:
     detail = event.detail
-    if event.kind == "status":
-        reason = f": {visible(str(detail['reason']))}" if detail.get("reason") else ""
-        return f"{detail['from']} -> {detail['to']}{reason}"
-    if event.kind == "acquired":
-        return f"taken by a runner on {visible(str(detail['host']))}"
-    if event.kind == "released":
-        return "let go by its runner"
-    if event.kind == "planned":
-        return f"planned: {detail['entries']:,} objects, {detail['bytes']:,} bytes, {detail['chunks']:,} chunks"
+    match event.kind:
+        case "status":
+            reason = f": {visible(str(detail['reason']))}" if detail.get("reason") else ""
+            text = f"{detail['from']} -> {detail['to']}{reason}"
+        case "acquired":
+            text = f"taken by a runner on {visible(str(detail['host']))}"
+        case "released":
+            text = "let go by its runner"
+        case "held":
+            text = f"on hold until {moment_text(int(str(detail['until_ms'])))}"
+        case "confirmed":
+            text = _confirmed_text(event)
+        case "planned":
+            text = f"planned: {detail['entries']:,} objects, {detail['bytes']:,} bytes, {detail['chunks']:,} chunks"
+        case _:
+            text = _any_event_text(event)
+    return text
+
+
+def _any_event_text(event: Event) -> str:
+    detail = event.detail
     told = ", ".join(f"{name} {visible(str(value))}" for name, value in detail.items() if value is not None)
     return f"{event.kind}" + (f": {told}" if told else "")
+
+
+def _confirmed_text(event: Event) -> str:
+    detail = event.detail
+    who = f"confirmed by {visible(event.actor)}, {visible(str(detail.get('how') or 'without a word how'))}"
+    if "objects" not in detail:
+        return who
+    return f"{who}: {detail['objects']:,} objects, manifest {str(detail['manifest_sha256'])[:_SHOWN_SHA256]}"
 
 
 def _labelled(label: str, text: str) -> str:

@@ -9,11 +9,11 @@ import typer
 
 from s3batch.cli.following import Rest, follow, start_detached
 from s3batch.cli.render import plan_lines, summary_lines
-from s3batch.cli.session import ACTOR, Session, document_of, now_ms, print_document, print_lines, print_result
+from s3batch.cli.session import Session, document_of, now_ms, print_document, print_lines, print_result
 from s3batch.control import jobs as control
 from s3batch.control.exit_code import exit_code
 from s3batch.control.standing import due_job
-from s3batch.ledger.records import Job
+from s3batch.ledger.records import Job, ShownPlan
 from s3batch.model.job import Operation
 
 INTERRUPTED = 130
@@ -48,12 +48,15 @@ def see_through(
             jobs,
             workers=following.workers,
             as_json=following.as_json,
+            actor=session.actor.name,
             may_pause=may_pause,
             show_plan=show_plan,
         )
         show_plan = False
-        if rest is Rest.WAITS_FOR_CONFIRMATION and not dry_run and may_ask and session.may_ask and _is_confirmed(found):
-            control.confirm(session.store, found, actor=ACTOR, now_ms=now_ms())
+        may_confirm = rest is Rest.WAITS_FOR_CONFIRMATION and not dry_run and may_ask and session.may_ask
+        if may_confirm and _is_confirmed(found):
+            shown = shown_plan(due_job(found))
+            control.confirm(session.store, found, actor=session.actor, now_ms=now_ms(), shown=shown, how="typed")
             continue
         print_result(found, as_json=following.as_json, with_plan=dry_run)
         raise typer.Exit(INTERRUPTED if rest in (Rest.PAUSED, Rest.LEFT) else exit_code(found))
@@ -69,14 +72,20 @@ def print_detached(jobs: Sequence[Job], *, as_json: bool) -> None:
     sys.stderr.write(f"A runner is at work. `s3batch jobs watch {name}` follows it.\n")
 
 
+def shown_plan(job: Job) -> ShownPlan:
+    """Return which plan somebody confirms who was shown this job."""
+    return ShownPlan(objects=job.total, manifest_sha256=None if job.plan is None else job.plan.manifest_sha256)
+
+
 def require_number(job: Job, given: int | None, *, may_ask: bool) -> bool:
-    """Tell whether whoever confirms an unverified delete knows how many objects it would delete.
+    """Tell whether whoever confirms a delete knows how many objects it is about.
 
     Without a number, and with somebody to ask, it is asked for.
     """
     if given is None and may_ask:
         sys.stderr.write("".join(f"{line}\n" for line in plan_lines(job)))
-        question = "Type the number of objects to delete them (anything else stops)"
+        which = "them" if job.spec.delete.unverified else "those whose copies are proven"
+        question = f"Type the number of objects to delete {which} (anything else stops)"
         answer = typer.prompt(question, err=True, default="", show_default=False)
         text = str(answer).replace(",", "").strip()
         given = int(text) if text.isascii() and text.isdecimal() else None
@@ -93,13 +102,12 @@ def _knows_markers(job: Job) -> bool:
 
 def _is_confirmed(jobs: Sequence[Job]) -> bool:
     job = due_job(jobs)
-    if job.spec.delete.unverified and job.operation is Operation.DELETE:
+    if job.operation is Operation.DELETE:
+        if before := jobs[: jobs.index(job)]:
+            sys.stderr.write("".join(f"{line}\n" for line in (*summary_lines(before), "")))
         return require_number(job, None, may_ask=True)
     if job.operation is Operation.UNDO:
         return _knows_markers(job)
     lines = [*(summary_lines(jobs[: jobs.index(job)]) if len(jobs) > 1 else []), "", *plan_lines(job), ""]
     sys.stderr.write("".join(f"{line}\n" for line in lines))
-    question = f"Run the {job.operation} job?"
-    if job.operation is Operation.DELETE:
-        question = "Delete the originals whose copies are proven? All others are kept"
-    return typer.confirm(question, default=False, err=True)
+    return typer.confirm(f"Run the {job.operation} job?", default=False, err=True)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +17,11 @@ from typing import Any
 from s3batch.cli.options import Following
 from s3batch.cli.render import plan_lines, summary_lines
 from s3batch.config import Home
+from s3batch.control.actor import Actor, this_actor
 from s3batch.control.views import job_document
-from s3batch.ledger.records import Job
+from s3batch.ledger.records import Event, Job
 from s3batch.ledger.store import LedgerStore, Upgrade, open_ledger
-
-ACTOR = "command line"
-"""Who wishes, in the ledger's events."""
+from s3batch.report.audit import event_document
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +31,8 @@ class Session:
     home: Home
     store: LedgerStore
     following: Following
+    actor: Actor
+    """Who wishes, in the ledger's events."""
 
     @property
     def may_ask(self) -> bool:
@@ -49,7 +50,8 @@ def open_session(following: Following, *, upgrade: Upgrade | None = None) -> Ite
     home = Home.from_environment(os.environ)
     store = open_ledger(home.ledger, upgrade=upgrade)
     try:
-        yield Session(home=home, store=store, following=following)
+        actor = this_actor(os.environ, surface="command line")
+        yield Session(home=home, store=store, following=following, actor=actor)
     finally:
         store.close()
 
@@ -74,11 +76,13 @@ def print_result(jobs: Sequence[Job], *, as_json: bool, with_plan: bool = False)
     print_lines(summary_lines(jobs))
 
 
-def document_of(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return a job as a JSON object, or several with the move that they belong to."""
-    if len(jobs) == 1:
-        return job_document(jobs[0])
-    return {"move_id": jobs[0].move_id, "jobs": [job_document(job) for job in jobs]}
+def document_of(jobs: Sequence[Job], *, events_of: Callable[[str], list[Event]] | None = None) -> dict[str, Any]:
+    """Return a job as a JSON object, or several with the move that they belong to; with their events if asked."""
+    documents = [job_document(job) for job in jobs]
+    if events_of is not None:
+        for document in documents:
+            document["events"] = [event_document(event) for event in events_of(document["job_id"])]
+    return documents[0] if len(jobs) == 1 else {"move_id": jobs[0].move_id, "jobs": documents}
 
 
 def print_document(document: object) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from s3batch.ledger.records import Job, NewJob
+from s3batch.control.actor import NOBODY, Actor
+from s3batch.ledger.records import Job, NewJob, ShownPlan
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import JobSpec
+from s3batch.model.job import JobSpec, Operation
 from s3batch.model.status import TERMINAL, JobStatus
 
 DEFAULT_PRIORITY = 10
@@ -31,6 +32,7 @@ def create_job(
     priority: int = DEFAULT_PRIORITY,
     description: str = "",
     confirmation_required: bool = False,
+    actor: Actor = NOBODY,
     make_id: Callable[[], str] = new_job_id,
 ) -> Job:
     """Record a job; a runner prepares it, and runs it unless a confirmation is required.
@@ -40,6 +42,7 @@ def create_job(
     depends_on = None if spec.source.is_retry else spec.source.job_id
     if depends_on is not None:
         _require_usable(store.get_job(depends_on))
+    is_confirmed = spec.operation in {Operation.DELETE, Operation.UNDO} and not confirmation_required
     new = NewJob(
         id=make_id(),
         spec=spec,
@@ -47,8 +50,15 @@ def create_job(
         priority=priority,
         description=description,
         confirmation_required=confirmation_required,
+        actor=actor.name,
+        confirmation=confirmation_in_advance(actor) if is_confirmed else None,
     )
     return store.create_jobs([new], now_ms=now_ms)[0]
+
+
+def confirmation_in_advance(actor: Actor) -> dict[str, object]:
+    """Return what is recorded of a confirmation that came with the request (``--yes``), before there was a plan."""
+    return {"how": "with the request", **actor.facts}
 
 
 def _require_usable(job: Job) -> None:
@@ -93,14 +103,23 @@ def cancel(store: LedgerStore, jobs: Sequence[Job], *, actor: str, now_ms: int) 
     return [store.request_cancel(job.id, actor=actor, now_ms=now_ms) for job in reversed(waiting)]
 
 
-def confirm(store: LedgerStore, jobs: Sequence[Job], *, actor: str, now_ms: int) -> list[Job]:
-    """Let the suspended one among ``jobs`` run.
+def confirm(
+    store: LedgerStore,
+    jobs: Sequence[Job],
+    *,
+    actor: Actor,
+    now_ms: int,
+    shown: ShownPlan | None = None,
+    how: str = "",
+) -> list[Job]:
+    """Let the suspended one among ``jobs`` run; its plan must be the one that was ``shown``.
 
     Raises:
-        RefusedError: none of them waits for a confirmation.
+        RefusedError: none of them waits for a confirmation, or its plan is another one (``PlanChanged``).
     """
     suspended = [job for job in jobs if job.status is JobStatus.SUSPENDED] or list(_current(jobs, "confirm"))
-    return [store.confirm(suspended[0].id, actor=actor, now_ms=now_ms)]
+    facts = {"how": how, **actor.facts}
+    return [store.confirm(suspended[0].id, actor=actor.name, now_ms=now_ms, shown=shown, facts=facts)]
 
 
 def set_priority(store: LedgerStore, jobs: Sequence[Job], priority: int, *, actor: str, now_ms: int) -> list[Job]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from s3batch.control.actor import NOBODY, Actor
 from s3batch.control.jobs import DEFAULT_PRIORITY, create_job, new_job_id
 from s3batch.control.moves import create_move
-from s3batch.ledger.records import Job, NewJob
+from s3batch.control.proven_delete import create_verify_and_delete
+from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import CopyOptions, IfTargetExists, JobSpec, ManifestSource, Operation, ProbeOptions
+from s3batch.model.job import CopyOptions, IfTargetExists, ManifestSource, Operation, ProbeOptions
 from s3batch.model.status import TERMINAL, JobStatus
 
 _UNPROBED = ProbeOptions()
@@ -31,13 +33,15 @@ def retry(
     is_dry_run: bool = False,
     now_ms: int,
     priority: int = DEFAULT_PRIORITY,
+    actor: Actor = NOBODY,
     make_id: Callable[[], str] = new_job_id,
 ) -> list[Job]:
     """Record new jobs for the rows of a job, or of a move, that failed or were kept; ``codes`` narrows them down.
 
     Without codes, a job that ended before its end (cancelled, failed) hands on the rows that never ran, too. A copy or
-    verify becomes one job of its kind. A delete becomes a verify and a delete. A move becomes a move of what its delete
-    did not delete; copies that are there already are left as they are, if they are the same.
+    verify becomes one job of its kind. A delete becomes a verify and a delete, after a hold if it had one. A move
+    becomes a move of what its delete did not delete; copies that are there already are left as they are, if they are
+    the same.
 
     Raises:
         RefusedError: the job is an undo (``WrongOperation``), has not ended (``NotEnded``), has no such rows
@@ -52,6 +56,7 @@ def retry(
             is_dry_run=is_dry_run,
             now_ms=now_ms,
             priority=priority,
+            actor=actor,
             make_id=make_id,
         )
     job = _with_failures(jobs[0], codes)
@@ -71,14 +76,16 @@ def retry(
     )
     description = f"again what failed in {job.id}"
     if job.operation is Operation.DELETE and not spec.delete.unverified:
-        return _verify_and_delete(
+        return create_verify_and_delete(
             store,
-            spec,
+            verify=replace(spec, hold_s=_hold_of(store, job)),
+            delete=spec,
             is_confirmed=is_confirmed,
             is_dry_run=is_dry_run,
             now_ms=now_ms,
             priority=priority,
             description=description,
+            actor=actor,
             make_id=make_id,
         )
     return [
@@ -89,6 +96,7 @@ def retry(
             priority=priority,
             description=description,
             confirmation_required=is_dry_run or job.operation is Operation.DELETE,
+            actor=actor,
             make_id=make_id,
         )
     ]
@@ -103,6 +111,7 @@ def _retry_move(
     is_dry_run: bool,
     now_ms: int,
     priority: int,
+    actor: Actor,
     make_id: Callable[[], str],
 ) -> list[Job]:
     copy, verify, delete = jobs[0], jobs[1], jobs[-1]
@@ -121,44 +130,21 @@ def _retry_move(
         replace(spec, source=_failed_rows_of(job, codes), copy=_again(spec.copy), probe=_UNPROBED),
         verify=verify.spec.verify,
         delete=delete.spec.delete,
+        hold_s=_hold_of(store, delete),
         is_confirmed=is_confirmed,
         is_dry_run=is_dry_run,
         now_ms=now_ms,
         priority=priority,
         description=f"again what was not moved in {copy.move_id}",
+        actor=actor,
         make_id=make_id,
     )
 
 
-def _verify_and_delete(
-    store: LedgerStore,
-    spec: JobSpec,
-    *,
-    is_confirmed: bool,
-    is_dry_run: bool,
-    now_ms: int,
-    priority: int,
-    description: str,
-    make_id: Callable[[], str],
-) -> list[Job]:
-    """Record both in one transaction; the delete takes the new verify job's evidence and no other."""
-    verify_id, delete_id = make_id(), make_id()
-    verify = NewJob(
-        id=verify_id,
-        spec=replace(spec, operation=Operation.VERIFY),
-        priority=priority,
-        description=description,
-        confirmation_required=is_dry_run,
-    )
-    delete = NewJob(
-        id=delete_id,
-        spec=replace(spec, source=ManifestSource(job_id=verify_id)),
-        depends_on=verify_id,
-        priority=priority,
-        description=description,
-        confirmation_required=not is_confirmed,
-    )
-    return store.create_jobs([verify, delete], now_ms=now_ms)
+def _hold_of(store: LedgerStore, delete: Job) -> int | None:
+    """Return the hold that came before a delete: that of the verify job whose evidence it took."""
+    verify_id = delete.spec.source.evidence_job_id
+    return None if verify_id is None else store.get_job(verify_id).spec.hold_s
 
 
 def _again(options: CopyOptions) -> CopyOptions:

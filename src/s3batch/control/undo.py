@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from s3batch.control.jobs import DEFAULT_PRIORITY, new_job_id
+from s3batch.control.actor import NOBODY, Actor
+from s3batch.control.jobs import DEFAULT_PRIORITY, confirmation_in_advance, new_job_id
 from s3batch.ledger.records import Job, NewJob
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
@@ -24,6 +25,7 @@ def undo(
     confirmation_required: bool,
     now_ms: int,
     priority: int = DEFAULT_PRIORITY,
+    actor: Actor = NOBODY,
     make_id: Callable[[], str] = new_job_id,
 ) -> Job:
     """Record the undo of a delete job, or of the delete of a move; also of one that was cancelled or failed.
@@ -48,6 +50,8 @@ def undo(
         priority=priority,
         description=f"undo of {delete.id}",
         confirmation_required=confirmation_required,
+        actor=actor.name,
+        confirmation=None if confirmation_required else confirmation_in_advance(actor),
     )
     return store.create_jobs([new], now_ms=now_ms)[0]
 

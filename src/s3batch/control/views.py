@@ -42,10 +42,13 @@ def job_document(job: Job) -> dict[str, Any]:
         "active_s": round(job.active_ms / 1000, 3),
         "confirmation_required": job.confirmation_required,
         "confirmed_by": job.confirmed_by,
+        "confirmed_at_ms": job.confirmed_at_ms,
+        "held_until_ms": job.held_until_ms,
         "failure": None if job.failure_code is None else {"code": job.failure_code, "reason": job.failure_reason},
         "plan": None if job.plan_json is None else json.loads(job.plan_json),
         "progress": job.progress,
         "mapping": report.get("mapping"),
+        "audit": report.get("audit"),
         "remaining": report.get("remaining"),
         "extra": report.get("extra"),
         "codes": [

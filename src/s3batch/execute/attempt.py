@@ -47,7 +47,9 @@ class AttemptOrder:
     recorded: Sequence[SegmentRef] = ()
     """This chunk's accepted segments: their rows are done."""
     evidence: Sequence[SegmentRef] = ()
-    """The same chunk's segments of the job that this one depends on."""
+    """The same chunk's segments of the job that this one builds on."""
+    evidence_at_ms: int | None = None
+    """When the oldest of these was recorded."""
 
     def to_payload(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -66,6 +68,7 @@ class AttemptOrder:
             "versioning": self.versioning,
             "recorded": [[each.path, each.sha256] for each in self.recorded],
             "evidence": [[each.path, each.sha256] for each in self.evidence],
+            "evidence_at_ms": self.evidence_at_ms,
         }
 
     @classmethod

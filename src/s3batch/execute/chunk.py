@@ -206,6 +206,7 @@ def operation_for(spec: JobSpec, *, versioning: str) -> ChunkOperation:
                 trust_listings=spec.delete.trust_listings,
                 required=frozenset(spec.delete.required),
                 is_permanent=spec.delete.permanent,
+                max_evidence_age_ms=spec.delete.max_evidence_age_s * 1000,
             )
         case Operation.UNDO:
             return UndoOperation()
@@ -266,7 +267,8 @@ def _work_of(
 def _evidence_of(order: AttemptOrder, n_rows: int) -> Evidence | None:
     if not order.evidence:
         return None
-    return read_evidence(read_outcomes(order.evidence, n_rows, columns=EVIDENCE_COLUMNS), n_rows)
+    outcomes = read_outcomes(order.evidence, n_rows, columns=EVIDENCE_COLUMNS)
+    return read_evidence(outcomes, n_rows, recorded_at_ms=order.evidence_at_ms)
 
 
 def _values(table: pa.Table, name: str) -> list[Any]:

@@ -18,6 +18,7 @@ from s3batch.execute.attempts import Attempts
 from s3batch.execute.finish import write_report
 from s3batch.execute.former_workers import FormerWorkersError, wait_for_former_workers
 from s3batch.execute.held_job import FencedError, HeldJob
+from s3batch.execute.hold import LOOK_AGAIN_S, Hold
 from s3batch.execute.orders import OrderMaker
 from s3batch.execute.policy import (
     Failure,
@@ -29,6 +30,7 @@ from s3batch.execute.policy import (
     way_to_failed,
 )
 from s3batch.execute.prepare import Prepared, key_spans, prepare, store_time_ms, versioning_by_source
+from s3batch.execute.proof import check_evidence
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Wanted
 from s3batch.ledger.store import LedgerStore
@@ -66,6 +68,7 @@ class JobDriver:
         self._log = BoundLog(services.log, {"job": job.id, "epoch": epoch})
         self._patience = patience
         self._held = HeldJob(services, job, epoch)
+        self._hold = Hold(services, self._held)
         self._attempts = Attempts(services, self._held, patience, wake=wake)
         self._wake = wake
         self._is_leaving = False
@@ -196,7 +199,15 @@ class JobDriver:
             case JobStatus.COMPLETING | JobStatus.CANCELLING | JobStatus.FAILING:
                 await self._report(job)
                 await self._held.to(job.status, _END_OF[job.status], reason=job.status_reason)
+                await self._finish_audit()
         return False
+
+    async def _finish_audit(self) -> None:
+        """Add the job's end to the audit file; the ledger has it, should the disk be full."""
+        try:
+            await self._held.write_audit()
+        except S3BatchError as error:
+            self._log.warning("the end is missing in the audit file", extra={"code": error.code, "reason": str(error)})
 
     async def _prepare(self, job: Job) -> bool:
         if job.wanted is Wanted.CANCEL:
@@ -248,6 +259,12 @@ class JobDriver:
         if job.wanted is Wanted.CANCEL:
             await self._held.to(JobStatus.READY, JobStatus.CANCELLING, reason=_CANCELLED)
             return True
+        hold_s = job.spec.hold_s
+        if hold_s is not None and await self._hold.is_on(job, hold_s):
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return True
+        if not job.counts.ended:  # later on the gate keeps the rows whose evidence has become too old
+            check_evidence(job.spec, self._services.store, now_ms=self._services.now_ms())
         claims = claims_of(job.spec, key_spans(_required(job.manifest_path)), is_move=job.move_id is not None)
         in_the_way = await self._services.writer.write(LedgerStore.add_claims, self.job_id, claims)
         if in_the_way:
@@ -255,6 +272,7 @@ class JobDriver:
             await self._held.save_progress({"waits_for": other.job_id, "waits_for_keys": other.claim.first_key})
             await asyncio.sleep(_CLAIM_INTERVAL_S)
             return True
+        await self._held.write_audit()  # who confirmed this is durable beside the report before the first task
         await self._held.to(JobStatus.READY, JobStatus.ACTIVE)
         return True
 
@@ -329,7 +347,7 @@ class JobDriver:
             services=self._services,
             job_id=self.job_id,
             spec=spec,
-            depends_on=job.depends_on,
+            evidence_job_id=spec.source.evidence_job_id,
             manifest=manifest,
             manifest_sha256="" if plan is None else plan.manifest_sha256,
             buckets=buckets,
@@ -338,7 +356,9 @@ class JobDriver:
         )
 
     async def _report(self, job: Job) -> None:
-        await self._held.record_report(await write_report(job, self._services))
+        report = await write_report(job, self._services)
+        report["audit"] = str(await self._held.write_audit())
+        await self._held.record_report(report)
 
 
 def _wanted_status(job: Job) -> JobStatus | None:

@@ -93,8 +93,9 @@ async def _write_mapping(
     if mapping is None:
         return {}
     copied, verified = segments, None
-    if job.spec.operation is Operation.VERIFY and job.depends_on is not None:
-        copied, verified = SegmentsByChunk(services.store.segments(job.depends_on)), segments
+    copy_id = job.spec.source.evidence_job_id
+    if job.spec.operation is Operation.VERIFY and copy_id is not None:
+        copied, verified = SegmentsByChunk(services.store.segments(copy_id)), segments
     files = await write_mapping(
         services.home.job(job.id).report / "mapping",
         manifest=manifest,

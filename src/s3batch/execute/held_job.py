@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from s3batch.execute.policy import Failure
 from s3batch.execute.prepare import Prepared
@@ -17,8 +19,17 @@ from s3batch.ledger.segments import SegmentInfo
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import UnavailableError
 from s3batch.model.status import JobStatus
+from s3batch.report.audit import AUDIT_FILE, append_events
 
 _RENEWALS_PER_LEASE = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldEnd:
+    """When a hold ends: by this machine's clock, and by the store's."""
+
+    until_ms: int
+    until_store_ms: int
 
 
 class FencedError(Exception):
@@ -114,12 +125,57 @@ class HeldJob:
             now_ms=self._services.now_ms(),
         )
 
+    async def begin_hold(self, end: HoldEnd, *, hold_s: int) -> None:
+        """Record until when the job waits before its first task.
+
+        Raises:
+            FencedError: the job is not ours any more.
+        """
+        is_ours = await self._write(
+            LedgerStore.begin_hold,
+            self.id,
+            self.epoch,
+            until_ms=end.until_ms,
+            detail={"until_store_ms": end.until_store_ms, "hold_s": hold_s},
+            now_ms=self._services.now_ms(),
+        )
+        if not is_ours:
+            raise FencedError
+
+    def hold_end(self) -> HoldEnd | None:
+        """Return what :meth:`begin_hold` recorded; ``None`` before the hold began."""
+        for event in self._services.store.events(self.id):
+            if event.kind == "held":
+                return HoldEnd(
+                    until_ms=int(str(event.detail["until_ms"])),
+                    until_store_ms=int(str(event.detail["until_store_ms"])),
+                )
+        return None
+
     def first_start_ms(self) -> int | None:
         """Return what :meth:`record_start` recorded; ``None`` before the first start."""
         for event in self._services.store.events(self.id):
             if event.kind == "started":
                 return int(str(event.detail["store_time_ms"]))
         return None
+
+    async def write_audit(self) -> Path:
+        """Bring the job's audit file up to what the ledger has, and return where it is.
+
+        Raises:
+            UnavailableError: it cannot be written.
+        """
+        path = self._services.home.job(self.id).report / AUDIT_FILE
+        events = self._services.store.all_events(self.id)
+        try:
+            await asyncio.to_thread(append_events, path, events)
+        except OSError as error:
+            raise UnavailableError(
+                f"The audit file {path} cannot be written: {error.strerror}.",
+                code="AuditNotWritten",
+                way_out="Make room on the disk, or give the folder back its permissions.",
+            ) from error
+        return path
 
     async def reclaim_running(self) -> None:
         """Put back the chunks that a former runner left running."""

@@ -23,7 +23,8 @@ class OrderMaker:
     services: RunnerServices
     job_id: str
     spec: JobSpec
-    depends_on: str | None
+    evidence_job_id: str | None
+    """The job whose outcomes this one builds on."""
     manifest: str
     manifest_sha256: str
     buckets: Sequence[str]
@@ -37,7 +38,7 @@ class OrderMaker:
         store, number = self.services.store, chunk.chunk_no
         folder = self.services.home.job(self.job_id)
         recorded = store.segments(self.job_id, number) if chunk.recorded else []
-        evidence = store.segments(self.depends_on, number) if self.depends_on is not None else []
+        evidence = store.segments(self.evidence_job_id, number) if self.evidence_job_id is not None else []
         return AttemptOrder(
             job_id=self.job_id,
             spec=_per_worker(self.spec, self.services.workers),
@@ -53,6 +54,7 @@ class OrderMaker:
             versioning=self.versioning_by_bucket.get(self.buckets[number], ""),
             recorded=_references(recorded),
             evidence=_references(evidence),
+            evidence_at_ms=min((each.created_at_ms for each in evidence), default=None),
         )
 
 

@@ -23,6 +23,7 @@ from s3batch.execute.estimating import estimate_plan, plan_figures
 from s3batch.execute.exposed_versions import find_exposed
 from s3batch.execute.pinning import Tell, pin_entries
 from s3batch.execute.probed_plan import probe_for_plan
+from s3batch.execute.proof import check_evidence
 from s3batch.execute.services import RunnerServices
 from s3batch.ledger.records import Job, Segment
 from s3batch.ledger.segments import read_outcomes
@@ -80,6 +81,7 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
     if spec.source.job_id is not None and not spec.source.is_retry:
         path = Path(_manifest_of(spec.source.job_id, services))
         _check_predecessor(spec, services.store.get_job(spec.source.job_id))
+        told += check_evidence(spec, services.store, now_ms=services.now_ms())
     else:
         path = folder.manifest
         async with await S3Reader.open(spec.connection) as reader:

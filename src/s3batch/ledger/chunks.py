@@ -155,6 +155,14 @@ class Chunks(JobBook):
         with self._read() as connection:
             return [_segment(row) for row in connection.execute(query)]
 
+    def oldest_segment_ms(self, job_id: str) -> int | None:
+        """Return when the first of a job's segments was accepted; nothing where there is none."""
+        table = schema.segment
+        query = select(func.min(table.c.created_at_ms)).where(table.c.job_id == job_id)
+        with self._read() as connection:
+            oldest_ms: int | None = connection.execute(query).scalar_one()
+        return oldest_ms
+
     def outcome_totals(self, job_id: str) -> Counts:
         """Return the counts as the accepted segments give them: the truth that the job's counters must equal."""
         by_code: Counter[str] = Counter()

@@ -206,8 +206,38 @@ class Driving(JobBook):
                 "updated_at_ms": now_ms,
             }
             connection.execute(update(schema.job).where(schema.job.c.id == job_id).values(values))
-            detail = {"entries": values["total"], "bytes": values["bytes_total"], "chunks": len(chunks)}
+            detail = {
+                "entries": values["total"],
+                "bytes": values["bytes_total"],
+                "chunks": len(chunks),
+                "manifest_sha256": plan.manifest_sha256,
+            }
             record_event(connection, job_id, now_ms=now_ms, kind="planned", actor=job.runner_id or "", detail=detail)
+            return True
+
+    def begin_hold(self, job_id: str, epoch: int, *, until_ms: int, detail: Mapping[str, object], now_ms: int) -> bool:
+        """Record until when a job that is Ready waits; a hold that has begun stays as it is. False when fenced.
+
+        The row and the event are one transaction: after a crash the hold has begun, with both its ends, or it has not.
+        """
+        with self._write() as connection:
+            job = select_held(connection, job_id, epoch)
+            if job is None:
+                return False
+            if job.status is not JobStatus.READY or job.held_until_ms is not None:
+                return True
+            table = schema.job
+            connection.execute(
+                update(table).where(table.c.id == job_id).values(held_until_ms=until_ms, updated_at_ms=now_ms)
+            )
+            record_event(
+                connection,
+                job_id,
+                now_ms=now_ms,
+                kind="held",
+                actor=job.runner_id or "",
+                detail={"until_ms": until_ms, **detail},
+            )
             return True
 
     def save_progress(

@@ -35,6 +35,13 @@ class EventLog(LedgerPort):
         with self._write() as connection:
             record_event(connection, job_id, now_ms=now_ms, kind=kind, actor=actor, detail=detail)
 
+    def all_events(self, job_id: str) -> list[Event]:
+        """Return every event of a job, oldest first: some a step and runner, never one a task."""
+        found: list[Event] = []
+        while page := self.events(job_id, after_id=found[-1].id if found else 0):
+            found += page
+        return found
+
     def events(self, job_id: str, *, after_id: int = 0, limit: int = MAX_EVENTS) -> list[Event]:
         """Return the job's events after ``after_id``, oldest first."""
         table = schema.event

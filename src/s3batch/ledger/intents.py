@@ -8,6 +8,8 @@ Which wish fits which status is decided by ``decide_pause``, ``decide_resume`` a
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from enum import Enum, auto
 
 from sqlalchemy import update
@@ -15,9 +17,10 @@ from sqlalchemy import update
 from s3batch.ledger import schema
 from s3batch.ledger.events import record_event
 from s3batch.ledger.jobs import JobBook, check_priority, select_job
-from s3batch.ledger.records import Job, Wanted
+from s3batch.ledger.records import Job, ShownPlan, Wanted
 from s3batch.ledger.statuses import StatusChange, can_cancel_at_once, cancel_at_once, change_status, want
 from s3batch.model.errors import RefusedError
+from s3batch.model.job import Operation
 from s3batch.model.status import TERMINAL, JobStatus
 
 
@@ -81,6 +84,37 @@ def _refusal(job: Job, verb: str) -> RefusedError:
     else:
         way_out = f"`s3batch jobs watch {job.id}` shows how it ends."
     return RefusedError(f"Job {job.id} is {job.status} and cannot {verb}.", code="JobStatus", way_out=way_out)
+
+
+def require_as_shown(job: Job, shown: ShownPlan) -> None:
+    """Refuse to confirm a plan that is not the one which was shown.
+
+    Raises:
+        RefusedError: code ``PlanChanged``.
+    """
+    sha256 = "" if job.plan is None else job.plan.manifest_sha256
+    if shown.objects is not None and shown.objects != job.total:
+        what = f"{job.total:,} objects, not {shown.objects:,}"
+    elif shown.manifest_sha256 is not None and not sha256.startswith(shown.manifest_sha256):
+        what = f"a manifest with SHA-256 {sha256 or '(none yet)'}, not {shown.manifest_sha256}"
+    else:
+        return
+    raise RefusedError(
+        f"The plan of job {job.id} is about {what}.",
+        code="PlanChanged",
+        way_out=f"`s3batch jobs show {job.id}` shows the plan as it is.",
+    )
+
+
+def plan_facts(job: Job) -> dict[str, object]:
+    """Return what the plan of a job is about and what was asked of it, for the record of who confirmed it."""
+    plan = job.plan
+    return {
+        "objects": job.total,
+        "bytes": job.bytes_total,
+        "manifest_sha256": None if plan is None else plan.manifest_sha256,
+        "options": json.loads(job.spec_json)["delete"] if job.operation is Operation.DELETE else {},
+    }
 
 
 class Intents(JobBook):
@@ -148,14 +182,28 @@ class Intents(JobBook):
                     cancel_at_once(connection, job, change, now_ms=now_ms)
             return select_job(connection, job_id)
 
-    def confirm(self, job_id: str, *, actor: str, now_ms: int) -> Job:
+    def confirm(
+        self,
+        job_id: str,
+        *,
+        actor: str,
+        now_ms: int,
+        shown: ShownPlan | None = None,
+        facts: Mapping[str, object] | None = None,
+    ) -> Job:
         """Let a suspended job run: Suspended becomes Ready, with who said so and when. Confirmed already: no change.
 
+        The plan is compared with the one that was ``shown``, and recorded with ``facts`` about who confirmed it, in the
+        transaction that makes the job Ready.
+
         Raises:
-            RefusedError: the job is not waiting for a confirmation (``NotSuspended``), or its cancellation is wanted.
+            RefusedError: the job is not waiting for a confirmation (``NotSuspended``), its cancellation is wanted, or
+                its plan is another than the one that was shown (``PlanChanged``).
         """
         with self._write() as connection:
             job = select_job(connection, job_id)
+            if shown is not None:
+                require_as_shown(job, shown)
             if job.confirmed_at_ms is not None and job.status not in TERMINAL:
                 return job
             if job.status is not JobStatus.SUSPENDED or job.wanted is Wanted.CANCEL:
@@ -167,6 +215,8 @@ class Intents(JobBook):
             connection.execute(
                 update(schema.job).where(schema.job.c.id == job_id).values(confirmed_by=actor, confirmed_at_ms=now_ms)
             )
+            detail = {**plan_facts(job), **(facts or {})}
+            record_event(connection, job_id, now_ms=now_ms, kind="confirmed", actor=actor, detail=detail)
             change = StatusChange(to=JobStatus.READY, actor=actor, reason="confirmed")
             change_status(connection, job, change, now_ms=now_ms)
             return select_job(connection, job_id)

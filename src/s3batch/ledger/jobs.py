@@ -84,7 +84,10 @@ def _insert_job(connection: Connection, job: NewJob, now_ms: int) -> None:
             client_request_token=job.client_request_token,
         )
     )
-    record_event(connection, job.id, now_ms=now_ms, kind="created", actor="control", detail={"move": job.move_id})
+    record_event(connection, job.id, now_ms=now_ms, kind="created", actor=job.actor, detail={"move": job.move_id})
+    if job.confirmation is not None:
+        detail = {"in_advance": True, **job.confirmation}
+        record_event(connection, job.id, now_ms=now_ms, kind="confirmed", actor=job.actor, detail=detail)
 
 
 def _earlier_answer(connection: Connection, jobs: Sequence[NewJob]) -> list[Job]:

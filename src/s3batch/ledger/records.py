@@ -96,6 +96,10 @@ class NewJob:
     priority: int = 0
     description: str = ""
     confirmation_required: bool = False
+    actor: str = "control"
+    """Who asked for it."""
+    confirmation: Mapping[str, object] | None = None
+    """Where somebody confirmed the job in advance: how, and what is known of them; recorded as an event."""
     client_request_token: str | None = None
     """At most once per call of ``create_jobs``: on the first job of a move."""
 
@@ -140,6 +144,7 @@ class Job:
     lease_until_ms: int | None
     client_request_token: str | None
     report_json: str | None
+    held_until_ms: int | None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -185,6 +190,12 @@ class Job:
     def report(self) -> dict[str, object] | None:
         """Return where the completion report is and what it says, once written."""
         return None if self.report_json is None else cast("dict[str, object]", json.loads(self.report_json))
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Tell whether the job waits for the end of a hold, or for its turn right after it."""
+        waits = self.status in {JobStatus.READY, JobStatus.PAUSED}
+        return waits and self.held_until_ms is not None and not self.active_ms and not self.counts.ended
 
     def is_held(self, now_ms: int) -> bool:
         """Tell whether a runner holds an unexpired lease on this job."""
@@ -313,6 +324,15 @@ class Runner:
     pid: int
     started_at_ms: int
     heartbeat_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownPlan:
+    """The plan that somebody was shown before they confirmed it; what is not given is not compared."""
+
+    objects: int | None = None
+    manifest_sha256: str | None = None
+    """The manifest's SHA-256, or its beginning."""
 
 
 def as_json(value: Mapping[str, object]) -> str:

@@ -67,6 +67,7 @@ job = Table(
     Column("lease_until_ms", BigInteger),
     Column("client_request_token", Text, unique=True),
     Column("report_json", Text),
+    Column("held_until_ms", BigInteger),
     CheckConstraint("wanted IN ('pause', 'cancel')", name="job_wanted"),
     CheckConstraint("succeeded + failed + kept <= total", name="job_counts"),
     Index("job_by_age", "created_at_ms", "step", "id"),

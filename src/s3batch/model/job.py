@@ -32,6 +32,11 @@ DEFAULT_FAILURE_MINIMUM = 1_000
 """... once at least this many tasks have run."""
 
 
+DEFAULT_MAX_EVIDENCE_AGE_S = 7 * 86_400
+"""How old a proof may be when its source is deleted: a weekend's thought, and no forgotten job of last month. Ours,
+2026-11; both sides are read again just before in any case."""
+
+
 class Operation(StrEnum):
     """What a task does to its entry."""
 
@@ -108,6 +113,13 @@ class ManifestSource:
     """With ``is_retry``: only rows that ended with these codes; empty means every failed or kept row."""
     is_retry: bool = False
     """Take the failed and kept rows of ``job_id`` only, to try them again."""
+    is_entries_only: bool = False
+    """Take the manifest of ``job_id`` only; what it found about the entries is not built on."""
+
+    @property
+    def evidence_job_id(self) -> str | None:
+        """Return the job whose outcomes this one builds on: a copy for verify, a verify for delete."""
+        return None if self.is_retry or self.is_entries_only else self.job_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +162,8 @@ class DeleteOptions:
     """What verify must have compared beside the bytes; else the source is kept (safety.md rule 13)."""
     permanent: bool = False
     """Delete for good the versions that the manifest names, instead of putting delete markers (rule 16)."""
+    max_evidence_age_s: int = DEFAULT_MAX_EVIDENCE_AGE_S
+    """How old a proof may be when its source is deleted."""
     trust_listings: bool = False
     """The user's word that this store's listings are strongly consistent, as AWS's are; else objects are asked for by
     HEAD before their delete (safety.md rule 12)."""
@@ -213,6 +227,8 @@ class JobSpec:
     chunk_bytes: int = DEFAULT_CHUNK_BYTES
     failure_fraction: float = DEFAULT_FAILURE_FRACTION
     failure_minimum: int = DEFAULT_FAILURE_MINIMUM
+    hold_s: int | None = None
+    """Once it is planned, wait so long before the first task: the verify job that renews the evidence after a hold."""
     list_source_at_end: bool = False
     """The last step of a move: list the source and say what remains and why (safety.md rule 23)."""
 

@@ -57,6 +57,8 @@ class Code(StrEnum):
     """There is no evidence for this object, so its delete is not permitted."""
     EVIDENCE_EXPIRED = "EvidenceExpired"
     """Both sides could not be read again within the allowed time before the delete."""
+    EVIDENCE_TOO_OLD = "EvidenceTooOld"
+    """The proof is older than the delete was told to take."""
     NULL_VERSION_AT_RISK = "NullVersionAtRisk"
     """A delete would permanently remove a null version that is not the proven object."""
     NO_MARKER = "NoMarker"

@@ -30,7 +30,7 @@ from s3batch.ledger.outcome_columns import Remark
 from s3batch.ledger.segments import SUCCEEDED
 from s3batch.model.attributes import Attribute
 from s3batch.model.errors import InconsistentError, S3BatchError, UnavailableError
-from s3batch.model.job import KeyMapping
+from s3batch.model.job import DEFAULT_MAX_EVIDENCE_AGE_S, KeyMapping
 from s3batch.model.outcome import Code
 from s3batch.operations.both_sides import BothSides, confirm_both_sides, read_both_sides
 from s3batch.operations.delete_requests import LOST, DeleteSender, Permitted, Sent, Trouble
@@ -95,6 +95,8 @@ class DeleteOperation:
     """What the proof must cover beside the bytes."""
     is_permanent: bool = False
     """Delete the versions that the manifest names, for good (safety.md rule 16)."""
+    max_evidence_age_ms: int = DEFAULT_MAX_EVIDENCE_AGE_S * 1000
+    """How old a proof may be when its source is deleted."""
 
     def __post_init__(self) -> None:
         """Refuse what the plan should have refused."""
@@ -278,6 +280,8 @@ class _Chunk:
             proven=[False] * len(rows) if evidence is None else pick(evidence.proven, rows),
             proof_etags=nothing if evidence is None else pick(evidence.target_etags, rows),
             proof_sizes=nothing if evidence is None else pick(evidence.target_sizes, rows),
+            proof_age_ms=self._evidence_age_ms(),
+            max_proof_age_ms=self._operation.max_evidence_age_ms,
             required=self._operation.required,
             proof_covers=self._covered(rows),
             target_etags=sides.target.etags,
@@ -288,6 +292,12 @@ class _Chunk:
             own_targets=frozenset(place for place, key in enumerate(sides.source_keys if own else ()) if key in own),
         )
         return find_refusals(readings, age_ms=sides.age_ms())
+
+    def _evidence_age_ms(self) -> int | None:
+        """Return how old the oldest proof of this chunk is now."""
+        evidence = self._work.evidence
+        recorded_at_ms = None if evidence is None else evidence.recorded_at_ms
+        return None if recorded_at_ms is None else self._context.now_ms() - recorded_at_ms
 
     def _covered(self, rows: Sequence[int]) -> Sequence[str | None]:
         """Return what the proofs of the rows cover, where that is asked for at all."""

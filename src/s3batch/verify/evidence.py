@@ -55,7 +55,8 @@ class Evidence:
     failed: frozenset[int] = frozenset()
     """Rows that failed. A copy may have failed after its bytes were there, at its tags or grants: equal bytes at the
     target do not say that the rest is."""
-
+    recorded_at_ms: int | None = None
+    """When the oldest of it was recorded, by the ledger's clock."""
     kept: frozenset[int] = frozenset()
     """Rows whose source the gate kept: a delete did not touch them."""
 
@@ -65,8 +66,10 @@ class Evidence:
         return len(self.proven)
 
 
-def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
+def read_evidence(outcomes: pa.Table, n_rows: int, *, recorded_at_ms: int | None = None) -> Evidence:
     """Return the evidence in ``outcomes``, a table with :data:`EVIDENCE_COLUMNS`.
+
+    ``recorded_at_ms``: when the oldest of them was.
 
     That each row number is there once and below ``n_rows`` was checked when the segments were merged.
     """
@@ -86,6 +89,7 @@ def read_evidence(outcomes: pa.Table, n_rows: int) -> Evidence:
         covered=_words(aligned, "covered"),
         taken=_rows(taken),
         failed=_rows(failed),
+        recorded_at_ms=recorded_at_ms,
         kept=_rows(pc.equal(status, pa.scalar(str(TaskStatus.KEPT)))),
     )
 

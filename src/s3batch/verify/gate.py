@@ -25,6 +25,10 @@ Long enough for a throttled listing of both sides, short enough that a lifecycle
 copy is seen in all but this minute.
 """
 
+MAX_CLOCK_SKEW_MS = 900_000
+"""How far in the future a proof's time may lie: clocks of two hosts differ, and one that was set back further than S3
+would take ("RequestTimeTooSkewed", 15 min, S3 API reference, read 2026-11) makes a proof look younger than it is."""
+
 
 class Identity(NamedTuple):
     """Which object it is: its ETag without quotes and its size in bytes."""
@@ -57,6 +61,9 @@ class Readings:
     proof_etags: Sequence[str | None] = ()
     """The target's ETags that verify recorded."""
     proof_sizes: Sequence[int | None] = ()
+    proof_age_ms: int | None = None
+    """Time since the oldest of these proofs was recorded; not known, it permits nothing that needs a proof."""
+    max_proof_age_ms: int = 0
     required: frozenset[str] = frozenset()
     """Attributes that must have been compared beside the bytes (safety.md rule 13)."""
     proof_covers: Sequence[str | None] = ()
@@ -89,6 +96,11 @@ def is_fresh(age_ms: int) -> bool:
     return 0 <= age_ms <= MAX_READING_AGE_MS
 
 
+def is_current(proof_age_ms: int | None, *, max_proof_age_ms: int) -> bool:
+    """Tell whether a proof of this age may still permit a delete (safety.md rule 14)."""
+    return proof_age_ms is not None and -MAX_CLOCK_SKEW_MS <= proof_age_ms <= max_proof_age_ms
+
+
 def permits_all(readings: Readings, *, age_ms: int) -> bool:
     """Tell by comparing whole columns whether :func:`permit` would permit every position.
 
@@ -101,7 +113,7 @@ def permits_all(readings: Readings, *, age_ms: int) -> bool:
         and "" not in readings.pinned_etags
         and readings.source_etags == readings.pinned_etags
         and readings.source_sizes == readings.pinned_sizes
-        and (not readings.needs_proof or (_is_all_proven(readings) and _is_all_covered(readings)))
+        and (not readings.needs_proof or _is_proof_whole(readings))
         and not any(_is_replaced(readings, position) for position in readings.target_version_ids)
     )
 
@@ -114,6 +126,7 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
     target: Identity | None,
     age_ms: int,
     needs_proof: bool,
+    is_proof_current: bool,
     uncovered: frozenset[str],
     is_replaced: bool,
     is_own_target: bool,
@@ -122,6 +135,7 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
     """Return ``None`` if this source may be deleted now, else why not.
 
     ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now;
+    ``is_proof_current`` is what :func:`is_current` says;
     ``uncovered`` names what the delete requires of the proof and verify did not compare;
     ``is_replaced`` says that the target is known to be another version than the proven one; ``is_null_at_risk``
     that the delete would destroy another version of the key than this object.
@@ -130,12 +144,9 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
         return Refusal(Code.NOT_PROVEN, "The object is itself the target of this job's evidence.")
     if not pinned.etag:
         return Refusal(Code.NOT_PROVEN, "The manifest pins no ETag for this object.")
-    if needs_proof and (proof is None or proof.size != pinned.size):
-        return Refusal(Code.NOT_PROVEN, "No copy of this object was proven.")
-    if needs_proof and uncovered:
-        return Refusal(
-            Code.NOT_PROVEN, f"Verify did not compare {', '.join(sorted(uncovered))}, as this delete requires."
-        )
+    refusal = _refuse_proof(pinned, proof, uncovered, is_proof_current=is_proof_current) if needs_proof else None
+    if refusal is not None:
+        return refusal
     if not is_fresh(age_ms):
         limit_s = MAX_READING_AGE_MS // 1000
         return Refusal(Code.EVIDENCE_EXPIRED, f"Both sides could not be read again within {limit_s} s.")
@@ -155,6 +166,21 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
     return None
 
 
+def _refuse_proof(
+    pinned: Identity, proof: Identity | None, uncovered: frozenset[str], *, is_proof_current: bool
+) -> Refusal | None:
+    """Return why a proof does not do, whatever is there now."""
+    if proof is None or proof.size != pinned.size:
+        return Refusal(Code.NOT_PROVEN, "No copy of this object was proven.")
+    if uncovered:
+        return Refusal(
+            Code.NOT_PROVEN, f"Verify did not compare {', '.join(sorted(uncovered))}, as this delete requires."
+        )
+    if not is_proof_current:
+        return Refusal(Code.EVIDENCE_TOO_OLD, "The proof of the copy is older than this delete takes.")
+    return None
+
+
 def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None:
     """Decide one position of the columns."""
     needs_proof = readings.needs_proof
@@ -166,11 +192,21 @@ def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None
         target=_identity(readings.target_etags, readings.target_sizes, position) if needs_proof else None,
         age_ms=age_ms,
         needs_proof=needs_proof,
+        is_proof_current=_is_proof_current(readings),
         uncovered=_uncovered(readings, position),
         is_replaced=_is_replaced(readings, position),
         is_own_target=position in readings.own_targets,
         is_null_at_risk=position in readings.null_at_risk,
     )
+
+
+def _is_proof_whole(readings: Readings) -> bool:
+    """Tell whether every position has a proof that is current and covers what is required."""
+    return _is_all_proven(readings) and _is_all_covered(readings) and _is_proof_current(readings)
+
+
+def _is_proof_current(readings: Readings) -> bool:
+    return is_current(readings.proof_age_ms, max_proof_age_ms=readings.max_proof_age_ms)
 
 
 def _is_all_proven(readings: Readings) -> bool:

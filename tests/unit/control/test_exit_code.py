@@ -18,6 +18,7 @@ _JOB = Job(
     failure_code=None, failure_reason=None, manifest_path=None, total=10, succeeded=10, failed=0, kept=0,
     by_code_json="{}", bytes_total=0, bytes_done=0, progress_json=None, active_ms=0, epoch=1, runner_id=None,
     runner_host=None, lease_until_ms=None, client_request_token=None, report_json=None,
+    held_until_ms=None,
 )  # fmt: skip
 
 

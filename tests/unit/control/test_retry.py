@@ -99,7 +99,7 @@ def test_a_delete_is_verified_anew_and_never_follows_old_evidence(ledger: Ledger
     spec = JobSpec(
         operation=Operation.DELETE, source=ManifestSource(job_id="verify-1"), mapping=specification().mapping
     )
-    ledger.create_jobs([new_job("delete-1", spec=spec)], now_ms=0)
+    ledger.create_jobs([new_job("verify-1"), new_job("delete-1", spec=spec)], now_ms=0)
     complete(ledger, "delete-1", kept=3, code="TargetMissing")
     verify, delete = again(ledger, "delete-1")
     assert verify.operation is Operation.VERIFY

@@ -105,18 +105,20 @@ class Bench:
     home: Home
     store: LedgerStore
     times: Times
+    now_ms: Callable[[], int] = wall_clock_ms
 
-    def plan(self, job_id: str = "job-1") -> Job:
+    def plan(self, job_id: str = "job-1", **asked: Any) -> Job:  # noqa: ANN401 - members of a specification
         """Record a job that is Ready, with three chunks."""
         mapping = KeyMapping(target_bucket=BUCKET, strip_prefix="a/", add_prefix="b/")
-        spec = JobSpec(operation=Operation.VERIFY, source=ManifestSource(list_bucket=BUCKET), mapping=mapping)
+        spec = JobSpec(operation=Operation.VERIFY, source=ManifestSource(list_bucket=BUCKET), mapping=mapping, **asked)
         self.store.create_jobs([NewJob(id=job_id, spec=spec)], now_ms=1)
         folder = self.home.job(job_id).root
         folder.mkdir(parents=True)
         tasks = [Task(key=f"{job_id}/{number}", size=1, etag="e", status=None) for number in range(ENTRIES)]
         manifest = finished_job(folder, tasks, chunk_entries=CHUNK_ENTRIES).manifest
         self._save_plan(job_id, manifest)
-        self.store.append_event(job_id, kind="started", actor="test", detail={"store_time_ms": 1}, now_ms=1)
+        if spec.hold_s is None:
+            self.store.append_event(job_id, kind="started", actor="test", detail={"store_time_ms": 1}, now_ms=1)
         return self.store.get_job(job_id)
 
     def _save_plan(self, job_id: str, manifest: NormalisedManifest) -> None:
@@ -149,6 +151,7 @@ class Bench:
             workers=1,
             log=make_log(),
             times=self.times,
+            now_ms=self.now_ms,
         )
         runner = Runner(services, idle_exit_s=idle_exit_s)
         task = asyncio.create_task(runner.run())
@@ -163,6 +166,10 @@ class Bench:
         """Wait until the job has that status and return it."""
         await until(lambda: self.store.get_job(job_id).status is status)
         return self.store.get_job(job_id)
+
+    def with_clock(self, now_ms: Callable[[], int]) -> "Bench":
+        """Return the same with another clock."""
+        return replace(self, now_ms=now_ms)
 
     def with_times(self, **times: float) -> "Bench":
         """Return the same with other times."""

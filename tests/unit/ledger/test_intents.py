@@ -3,7 +3,7 @@
 import pytest
 
 from s3batch.ledger.intents import Decision, decide_cancel, decide_pause, decide_resume
-from s3batch.ledger.records import Job, Wanted
+from s3batch.ledger.records import Job, ShownPlan, Wanted
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
 from s3batch.model.status import TERMINAL, JobStatus, may_follow
@@ -121,6 +121,30 @@ def test_a_suspended_job_is_confirmed_once(ledger: LedgerStore) -> None:
     first = ledger.confirm("job-1", actor="me", now_ms=5)
     assert (first.status, first.confirmed_by, first.confirmed_at_ms) == (JobStatus.READY, "me", 5)
     assert ledger.confirm("job-1", actor="you", now_ms=6) == first
+
+
+def test_a_confirmation_is_about_the_plan_that_was_shown(ledger: LedgerStore) -> None:
+    """Another number of objects or another manifest is refused and says what the plan is about; the job still waits."""
+    take_to(ledger, JobStatus.SUSPENDED)
+    job = ledger.get_job("job-1")
+    for shown, told in (
+        (ShownPlan(objects=job.total + 1), f"about {job.total:,} objects, not {job.total + 1:,}"),
+        (ShownPlan(objects=job.total, manifest_sha256="abcdef01"), "about a manifest with SHA-256 .*, not abcdef01"),
+    ):
+        with pytest.raises(RefusedError, match=f"{told}.*jobs show job-1") as caught:
+            ledger.confirm("job-1", actor="me", now_ms=5, shown=shown)
+        assert caught.value.code == "PlanChanged"
+        assert ledger.get_job("job-1") == job
+    ledger.confirm("job-1", actor="me", now_ms=6, shown=ShownPlan(objects=job.total), facts={"how": "typed"})
+    (confirmed,) = [event for event in ledger.events("job-1") if event.kind == "confirmed"]
+    assert (confirmed.actor, confirmed.at_ms) == ("me", 6)
+    assert confirmed.detail == {
+        "objects": job.total,
+        "bytes": job.bytes_total,
+        "manifest_sha256": "" if job.plan is None else job.plan.manifest_sha256,
+        "options": {},
+        "how": "typed",
+    }
 
 
 def test_a_job_that_waits_for_no_confirmation_refuses_one(ledger: LedgerStore) -> None:

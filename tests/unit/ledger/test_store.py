@@ -69,7 +69,7 @@ def test_a_ledger_of_a_later_version_is_refused(tmp_path: Path) -> None:
     """An older program cannot know what a newer schema means."""
     _stamp(tmp_path / "ledger.sqlite", "9999")
     with pytest.raises(
-        RefusedError, match=r"has the schema 9999.*knows up to 0001.*later one, or set S3BATCH_HOME"
+        RefusedError, match=r"has the schema 9999.*knows up to 0002.*later one, or set S3BATCH_HOME"
     ) as caught:
         open_ledger(tmp_path / "ledger.sqlite", upgrade=upgrade)
     assert caught.value.code == "LedgerTooNew"

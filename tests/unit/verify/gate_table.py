@@ -12,6 +12,12 @@ from typing import Any, NamedTuple
 PINNED = ("etag-of-source", 10)
 LIMIT_MS = 60_000
 """Safety.md rule 14, written here a second time on purpose: the gate may not loosen it unnoticed."""
+SKEW_MS = 900_000
+"""How much younger than nothing a proof may look: the same, a second time."""
+PROOF_LIMIT_MS = 5_000
+CURRENT_MS = (0, 1, PROOF_LIMIT_MS, -1, -SKEW_MS)
+TOO_OLD_MS = (PROOF_LIMIT_MS + 1, 10**12, -SKEW_MS - 1, None)
+"""Ages of proofs; one that nobody knows is no age."""
 
 # The copy's ETag may be another one than the source's: proof by checksum or bytes.
 PROOFS: dict[str, tuple[str, int] | None] = {
@@ -44,12 +50,14 @@ COVERS = {NOTHING: "bytes+metadata+tags", frozenset({"tags"}): "bytes+metadata",
 """What an evidence row says where this much of what is required was not compared; an older one says nothing."""
 
 ONE_OR_NONE = (
-    (False, False, False, NOTHING),
-    (True, False, False, NOTHING),
-    (False, True, False, NOTHING),
-    (False, False, True, NOTHING),
-    (False, False, False, frozenset({"tags"})),
-    (False, False, False, REQUIRED),
+    (False, False, False, NOTHING, True),
+    (True, False, False, NOTHING, True),
+    (False, True, False, NOTHING, True),
+    (False, False, True, NOTHING, True),
+    (False, False, False, frozenset({"tags"}), True),
+    (False, False, False, REQUIRED, True),
+    (False, False, False, NOTHING, False),
+    (False, False, False, REQUIRED, False),
 )
 
 
@@ -63,6 +71,7 @@ class Row(NamedTuple):
     target: tuple[str, int] | None
     age_ms: int
     needs_proof: bool
+    is_proof_current: bool
     uncovered: frozenset[str]
     is_replaced: bool
     is_own_target: bool
@@ -77,16 +86,19 @@ def table() -> Iterator[Row]:
         is_replaced,
         is_null_at_risk,
         uncovered,
+        is_proof_current,
     ), pinned in itertools.product(PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), ONE_OR_NONE, (PINNED, ("", 10))):
         row = Row(
             name=f"{proof} / source {source} / target {target} / {age_ms} ms"
-            f" / {needs_proof} {is_replaced} {is_own_target} {is_null_at_risk} {sorted(uncovered)} {pinned}",
+            f" / {needs_proof} {is_replaced} {is_own_target} {is_null_at_risk} {sorted(uncovered)} {is_proof_current}"
+            f" {pinned}",
             pinned=pinned,
             proof=PROOFS[proof],
             source=SOURCES[source],
             target=TARGETS[target],
             age_ms=age_ms,
             needs_proof=needs_proof,
+            is_proof_current=is_proof_current,
             uncovered=uncovered,
             is_replaced=is_replaced,
             is_own_target=is_own_target,
@@ -96,11 +108,13 @@ def table() -> Iterator[Row]:
         yield row._replace(expected=_expected(row))
 
 
-def _expected(row: Row) -> str | None:
+def _expected(row: Row) -> str | None:  # noqa: PLR0911 - one return for each rule
     """Say what must be decided, in the words of the rules and not in the gate's own order of conditions."""
     is_proven = row.proof is not None and row.proof[1] == row.pinned[1]
     if row.is_own_target or not row.pinned[0] or (row.needs_proof and (row.uncovered or not is_proven)):
         return "NotProven"
+    if row.needs_proof and not row.is_proof_current:
+        return "EvidenceTooOld"
     if row.age_ms < 0 or row.age_ms > LIMIT_MS:
         return "EvidenceExpired"
     if row.source is not None and row.source != row.pinned:
@@ -127,6 +141,7 @@ def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
         target=_identity(gate, row.target),
         age_ms=row.age_ms,
         needs_proof=row.needs_proof,
+        is_proof_current=row.is_proof_current,
         uncovered=row.uncovered,
         is_replaced=row.is_replaced,
         is_own_target=row.is_own_target,
@@ -138,7 +153,8 @@ def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
         return False  # a lost copy beside a lost source must be said
     if row.expected == "EvidenceExpired" and f" {LIMIT_MS // 1000} s" not in refusal.message:
         return False
-    readings = columns(gate, [row, ORDINARY] if row.needs_proof else [row])
+    ordinary = ORDINARY._replace(is_proof_current=row.is_proof_current)
+    readings = columns(gate, [row, ordinary] if row.needs_proof else [row])
     found = gate.find_refusals(readings, age_ms=row.age_ms)
     code = str(found[0].code) if 0 in found else None
     return code == row.expected and gate.permits_all(readings, age_ms=row.age_ms) == (not found)
@@ -152,6 +168,7 @@ ORDINARY = Row(
     target=("etag-of-copy", 10),
     age_ms=0,
     needs_proof=True,
+    is_proof_current=True,
     uncovered=NOTHING,
     is_replaced=False,
     is_own_target=False,
@@ -174,6 +191,8 @@ def columns(gate: Any, rows: list[Row], *, proven: list[bool] | None = None) -> 
         proof_sizes=[row.proof and row.proof[1] for row in rows] if needs_proof else (),
         target_etags=[row.target and row.target[0] for row in rows] if needs_proof else (),
         target_sizes=[row.target[1] if row.target else 0 for row in rows] if needs_proof else (),
+        proof_age_ms=0 if rows[0].is_proof_current else PROOF_LIMIT_MS + 1,
+        max_proof_age_ms=PROOF_LIMIT_MS,
         required=REQUIRED if needs_proof else NOTHING,
         proof_covers=[COVERS[row.uncovered] for row in rows] if needs_proof else (),
         proof_version_ids=["proven"] * len(rows),
@@ -212,18 +231,37 @@ def wrong_columns(gate: Any) -> list[str]:  # noqa: ANN401 - as above
         proof_sizes=[1],
         target_etags=[None],
         target_sizes=[1],
+        proof_age_ms=0,
     )
     if gate.permits_all(nowhere, age_ms=0) or set(gate.find_refusals(nowhere, age_ms=0)) != {0}:
         wrong.append("an absent target is never equal to a proof without an ETag")
     if gate._identity(["a"], [None], 0) is not None:
         wrong.append("an object without a known size is not identified")
     wrong += _wrong_coverage(gate, three)
+    wrong += _wrong_ages_of_proofs(gate, three)
     if not _compares_known_versions_only(gate, three):
         wrong.append("a version that one of the two readings does not tell is not compared")
     if _costs_per_row(gate, three):
         wrong.append("ordinary rows are looked at one by one")
     if gate.MAX_READING_AGE_MS != LIMIT_MS:
         wrong.append("the limit of age")
+    return wrong
+
+
+def _wrong_ages_of_proofs(gate: Any, three: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return the ages of proofs that are taken wrongly; without one nothing is known, so nothing is permitted."""
+    wrong = []
+    for age_ms, is_right in [(age, True) for age in CURRENT_MS] + [(age, False) for age in TOO_OLD_MS]:
+        readings = dataclasses.replace(three, proof_age_ms=age_ms)
+        found = {str(refusal.code) for refusal in gate.find_refusals(readings, age_ms=0).values()}
+        if found != (set() if is_right else {"EvidenceTooOld"}) or gate.permits_all(readings, age_ms=0) != is_right:
+            wrong.append(f"a proof of {age_ms} ms")
+        unverified = dataclasses.replace(readings, needs_proof=False)
+        if not gate.permits_all(unverified, age_ms=0):
+            wrong.append(f"no proof is asked for, so its age of {age_ms} ms is nothing to ask for")
+    unknown = gate.Readings(pinned_etags=[], pinned_sizes=[], source_etags=[], source_sizes=[], needs_proof=True)
+    if unknown.proof_age_ms is not None or unknown.max_proof_age_ms != 0:
+        wrong.append("by itself a proof has no age, and none would do")
     return wrong
 
 
