@@ -74,7 +74,7 @@ def doing_text(job: Job) -> str:
     progress = job.progress
     match job.status:
         case JobStatus.NEW:
-            return "starting a runner"
+            return "starting a runner" if job.depends_on is None else f"waiting for job {job.depends_on[:SHORT_ID]}"
         case JobStatus.PREPARING:
             listed = progress.get("listed")
             return f"preparing, {listed:,} objects found" if isinstance(listed, int) else "preparing"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from s3batch.cli.deferred import upgrade as upgrade_ledger
 from s3batch.cli.options import Following
 from s3batch.cli.render import plan_lines, summary_lines
 from s3batch.config import Home
@@ -41,8 +42,8 @@ class Session:
 
 
 @contextmanager
-def open_session(following: Following, *, upgrade: Upgrade | None = None) -> Iterator[Session]:
-    """Open the ledger of ``S3BATCH_HOME``.
+def open_session(following: Following, *, upgrade: Upgrade | None = upgrade_ledger) -> Iterator[Session]:
+    """Open the ledger of ``S3BATCH_HOME``; one of an earlier version is upgraded first, or nobody could steer its jobs.
 
     Raises:
         UnavailableError, RefusedError, InconsistentError: it cannot be used; see ``open_ledger``.

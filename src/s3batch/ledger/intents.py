@@ -202,7 +202,7 @@ class Intents(JobBook):
         """
         with self._write() as connection:
             job = select_job(connection, job_id)
-            if shown is not None:
+            if shown is not None and job.plan_json is not None:
                 require_as_shown(job, shown)
             if job.confirmed_at_ms is not None and job.status not in TERMINAL:
                 return job

@@ -33,6 +33,16 @@ def test_a_status_is_told_in_a_few_words(status: JobStatus, progress: dict[str, 
     assert doing_text(job(status, progress=progress)) == text
 
 
+def test_a_hold_and_a_predecessor_are_told() -> None:
+    """Until when, in UTC; a claim of another job in the way is what it really waits for."""
+    held = {"operation": Operation.VERIFY, "held_until_ms": 1_764_000_000_000}
+    assert doing_text(job(JobStatus.READY, **held)) == "on hold until 2025-11-24 16:00:00Z, then verified again"  # type: ignore[arg-type]
+    in_the_way = {"waits_for": "0123456789", "waits_for_keys": "a"}
+    assert doing_text(job(JobStatus.READY, progress=in_the_way, **held)).startswith("waiting for job 01234567")  # type: ignore[arg-type]
+    assert doing_text(job(JobStatus.READY, active_ms=5, **held)) == "ready"  # type: ignore[arg-type]
+    assert doing_text(job(JobStatus.NEW, depends_on="0123456789")) == "waiting for job 01234567"
+
+
 def test_figures_have_share_objects_bytes_rates_and_time_left() -> None:
     """Everything that somebody who waits wants to know."""
     running = job(JobStatus.ACTIVE, total=1000, succeeded=400, bytes_total=2048, bytes_done=1024)

@@ -190,6 +190,44 @@ def test_a_hostile_key_cannot_steer_the_terminal(key: str) -> None:
     assert all(line.isprintable() for line in lines)
 
 
+def test_a_hold_is_told_in_summary_list_and_plan() -> None:
+    """Whoever looks sees until when nothing will be deleted."""
+    spec = specification(Operation.VERIFY, hold_s=86_400)
+    held = job(
+        JobStatus.READY, operation=Operation.VERIFY, spec=spec, plan=PLAN, total=10, held_until_ms=1_764_000_000_000
+    )
+    assert "  hold      waits 1 d 0 h before it begins" in plan_lines(held)
+    assert "  Ready: 10 objects, 0 B; on hold until 2025-11-24 16:00:00Z, then all is verified again" in summary_lines(
+        [held]
+    )
+    assert "on hold until 2025-11-24 16:00:00Z: s3://archive/cdaweb/" in list_lines([held])[1]
+
+
+def test_a_proven_delete_is_offered_bound_to_its_plan() -> None:
+    """What is typed confirms this plan and no other; the plan shows the same digits."""
+    plan = replace(PLAN, manifest_sha256="0123456789abcdef" * 4)
+    waiting = job(JobStatus.SUSPENDED, operation=Operation.DELETE, plan=plan, total=10)
+    assert next_steps([waiting])[0].startswith(
+        f"s3batch jobs confirm {JOB_ID} --objects 10 --manifest-sha256 0123456789abcdef "
+    )
+    assert "  manifest  SHA-256 0123456789abcdef..." in plan_lines(waiting)
+
+
+def test_confirmations_are_told_with_who_and_what() -> None:
+    """One that came with the request knew no plan yet."""
+    facts = {"how": "typed", "objects": 1_234, "manifest_sha256": "0123456789abcdef" * 4}
+    events = [
+        Event(id=1, job_id="job", at_ms=0, kind="confirmed", actor="a@b", detail={"how": "with the request"}),
+        Event(id=2, job_id="job", at_ms=0, kind="confirmed", actor="a@b", detail=facts),
+        Event(id=3, job_id="job", at_ms=0, kind="held", actor="r", detail={"until_ms": 1_764_000_000_000}),
+    ]
+    assert [line.partition("Z  ")[2] for line in event_lines(events)] == [
+        "confirmed by a@b, with the request",
+        "confirmed by a@b, typed: 1,234 objects, manifest 0123456789abcdef",
+        "on hold until 2025-11-24 16:00:00Z",
+    ]
+
+
 def test_events_are_told_in_words() -> None:
     """With the time of each."""
     events = [

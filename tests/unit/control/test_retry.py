@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from s3batch.control.moves import create_move
+from s3batch.control.proven_delete import renewal_of
 from s3batch.control.retry import retry
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore, open_ledger
@@ -16,6 +18,7 @@ from s3batch.model.attributes import Attribute
 from s3batch.model.errors import RefusedError
 from s3batch.model.job import (
     DeleteOptions,
+    Extra,
     IfTargetExists,
     JobSpec,
     Level,
@@ -107,6 +110,57 @@ def test_a_delete_is_verified_anew_and_never_follows_old_evidence(ledger: Ledger
     assert (delete.operation, delete.depends_on) == (Operation.DELETE, verify.id)
     assert delete.spec.source == ManifestSource(job_id=verify.id)
     assert delete.confirmation_required
+
+
+def test_what_was_deleted_after_a_hold_is_tried_again_after_one(ledger: LedgerStore) -> None:
+    """The verify that comes first waits as the one before waited."""
+    verify = replace(specification(Operation.VERIFY), hold_s=3_600)
+    spec = replace(
+        specification(Operation.DELETE), source=ManifestSource(job_id="verify-1"), delete=DeleteOptions(max_bytes=7)
+    )
+    ledger.create_jobs([new_job("verify-1", spec=verify), new_job("delete-1", spec=spec)], now_ms=0)
+    complete(ledger, "delete-1", kept=3, code="TargetMissing")
+    again_verify, delete = again(ledger, "delete-1")
+    assert (again_verify.spec.hold_s, delete.spec.hold_s, delete.spec.delete) == (3_600, None, spec.delete)
+
+
+def test_a_move_with_a_hold_has_a_second_verify_and_is_retried_as_such(ledger: LedgerStore) -> None:
+    """The second looks at the same copy job's answers, waits, and is what the delete is built on."""
+    made = iter(f"held-{number}" for number in range(9))
+    steps = create_move(
+        ledger,
+        specification(),
+        verify=VerifyOptions(extra=Extra.FAIL),
+        delete=DeleteOptions(),
+        hold_s=60,
+        is_confirmed=True,
+        now_ms=0,
+        make_id=lambda: next(made),
+    )
+    assert [(job.operation, job.spec.hold_s) for job in steps] == [
+        (Operation.COPY, None),
+        (Operation.VERIFY, None),
+        (Operation.VERIFY, 60),
+        (Operation.DELETE, None),
+    ]
+    assert [job.depends_on for job in steps] == [None, *(job.id for job in steps[:-1])]
+    assert [job.spec.source.evidence_job_id for job in steps] == [None, steps[0].id, steps[0].id, steps[2].id]
+    assert [job.spec.verify.extra for job in steps[1:3]] == [Extra.FAIL, None]
+    for job in steps:
+        complete(ledger, job.id, kept=int(job is steps[-1]))
+    assert [job.spec.hold_s for job in again(ledger, str(steps[0].move_id))] == [None, None, 60, None]
+
+
+def test_a_verify_without_a_copy_job_is_renewed_over_its_own_entries() -> None:
+    """A listing, a manifest and a retry are not read anew: the entries are those that were pinned and proven."""
+    for source in (
+        ManifestSource(list_bucket="archive"),
+        ManifestSource(url="/m.csv"),
+        ManifestSource(job_id="x", is_retry=True),
+    ):
+        renewal = renewal_of(replace(specification(Operation.VERIFY), source=source), "verify-1", hold_s=5)
+        assert renewal.source == ManifestSource(job_id="verify-1", is_entries_only=True)
+        assert renewal.source.evidence_job_id is None
 
 
 def test_an_unverified_delete_is_confirmed_again_whatever_is_said(ledger: LedgerStore) -> None:

@@ -1,5 +1,7 @@
 """Pause, resume, cancel, confirm, priority: what each does to a job in each status."""
 
+from dataclasses import replace
+
 import pytest
 
 from s3batch.ledger.intents import Decision, decide_cancel, decide_pause, decide_resume
@@ -7,7 +9,16 @@ from s3batch.ledger.records import Job, ShownPlan, Wanted
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
 from s3batch.model.status import TERMINAL, JobStatus, may_follow
-from tests.unit.ledger.ledgers import LEASE_MS, WrittenSegment, active_job, job_in, new_job, take_to
+from tests.unit.ledger.ledgers import (
+    LEASE_MS,
+    PlannedChunk,
+    WrittenSegment,
+    active_job,
+    job_in,
+    new_job,
+    plan_of,
+    take_to,
+)
 
 
 @pytest.mark.parametrize("status", JobStatus)
@@ -125,7 +136,14 @@ def test_a_suspended_job_is_confirmed_once(ledger: LedgerStore) -> None:
 
 def test_a_confirmation_is_about_the_plan_that_was_shown(ledger: LedgerStore) -> None:
     """Another number of objects or another manifest is refused and says what the plan is about; the job still waits."""
-    take_to(ledger, JobStatus.SUSPENDED)
+    ledger.create_jobs([new_job(confirmation_required=True)], now_ms=1)
+    epoch = ledger.acquire_job("job-1", runner_id="runner", host="here", now_ms=1, lease_ms=LEASE_MS)
+    assert epoch is not None
+    ledger.set_status("job-1", epoch, JobStatus.NEW, JobStatus.PREPARING, now_ms=1)
+    chunks = [PlannedChunk()]
+    plan = replace(plan_of(chunks), manifest_sha256="12345678" * 8)
+    ledger.save_plan("job-1", epoch, plan=plan, manifest_path="m", chunks=chunks, now_ms=1)
+    ledger.set_status("job-1", epoch, JobStatus.PREPARING, JobStatus.SUSPENDED, now_ms=1)
     job = ledger.get_job("job-1")
     for shown, told in (
         (ShownPlan(objects=job.total + 1), f"about {job.total:,} objects, not {job.total + 1:,}"),
@@ -135,13 +153,13 @@ def test_a_confirmation_is_about_the_plan_that_was_shown(ledger: LedgerStore) ->
             ledger.confirm("job-1", actor="me", now_ms=5, shown=shown)
         assert caught.value.code == "PlanChanged"
         assert ledger.get_job("job-1") == job
-    ledger.confirm("job-1", actor="me", now_ms=6, shown=ShownPlan(objects=job.total), facts={"how": "typed"})
+    ledger.confirm("job-1", actor="me", now_ms=6, shown=ShownPlan(manifest_sha256="12345678"), facts={"how": "typed"})
     (confirmed,) = [event for event in ledger.events("job-1") if event.kind == "confirmed"]
     assert (confirmed.actor, confirmed.at_ms) == ("me", 6)
     assert confirmed.detail == {
         "objects": job.total,
         "bytes": job.bytes_total,
-        "manifest_sha256": "" if job.plan is None else job.plan.manifest_sha256,
+        "manifest_sha256": plan.manifest_sha256,
         "options": {},
         "how": "typed",
     }

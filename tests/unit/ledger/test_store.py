@@ -88,6 +88,28 @@ def test_a_ledger_of_an_earlier_version_is_upgraded_by_whom_it_is_handed_to(
     assert len(upgraded) == 1
 
 
+def test_a_ledger_from_before_holds_keeps_its_jobs(tmp_path: Path) -> None:
+    """Its jobs are there, on no hold, and can be held from then on."""
+    path = tmp_path / "ledger.sqlite"
+    first = open_ledger(path)
+    first.create_jobs([new_job()], now_ms=1)
+    first.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE job DROP COLUMN held_until_ms")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    ledger = open_ledger(path, upgrade=upgrade)
+    (job,) = ledger.list_jobs()
+    ledger.close()
+    assert (job.id, job.held_until_ms, job.is_on_hold) == ("job-1", None, False)
+    assert _described(path)["job"] == _described_new(tmp_path)["job"]
+
+
+def _described_new(tmp_path: Path) -> dict[str, str]:
+    open_ledger(tmp_path / "new.sqlite").close()
+    return _described(tmp_path / "new.sqlite")
+
+
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     """A mistyped path must not fill somebody's database with our tables."""
     connection = sqlite3.connect(tmp_path / "other.sqlite")
