@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from s3batch.cli.flat import flat
 from s3batch.cli.following import Rest, follow
 from s3batch.cli.options import DEFAULT_PRIORITY, Following
-from s3batch.cli.see_through import INTERRUPTED, print_detached, require_number, see_through, shown_plan
+from s3batch.cli.see_through import INTERRUPTED, knows_number, print_detached, see_through, shown_plan
 from s3batch.cli.session import Session, now_ms, open_session, print_result, read_jobs
 from s3batch.control import jobs as control
 from s3batch.control.retry import retry as retry_jobs
@@ -69,12 +70,12 @@ def confirm(
     with open_session(following) as session:
         jobs = session.store.find_jobs(job_id)
         job = due_job(jobs)
-        shown, how = ShownPlan(objects=objects, manifest_sha256=manifest_sha256), "by options"
+        shown = ShownPlan(objects=objects, manifest_sha256=manifest_sha256)
+        how = "by command" if shown == ShownPlan() else "by options"
         if objects is None and _needs_number(session, job):
             _require_number(session, job)
             how = "typed"
-            if manifest_sha256 is None:
-                shown = shown_plan(job)
+            shown = shown_plan(job) if manifest_sha256 is None else replace(shown, objects=job.total)
         control.confirm(session.store, jobs, actor=session.actor, now_ms=now_ms(), shown=shown, how=how)
         see_through(session, jobs)
 
@@ -171,7 +172,7 @@ def _needs_number(session: Session, job: Job) -> bool:
 
 
 def _require_number(session: Session, job: Job) -> None:
-    if not require_number(job, None, may_ask=session.may_ask):
+    if not (session.may_ask and knows_number(job)):
         what = "of which no copy was verified" if job.spec.delete.unverified else "whose copies are proven"
         raise RefusedError(
             f"Job {job.id} would delete objects {what}; their number was not given right.",

@@ -180,12 +180,13 @@ def copy_spec(
 
 
 def step_of(jobs: list[Job], operation: Operation, text: str) -> Job:
-    """Return the job that ``text`` names: it must be of this operation, or a move that has such a step.
+    """Return the job that ``text`` names: of this operation, or the last such step of a move.
 
     Raises:
         RefusedError: code ``WrongOperation``.
     """
-    found = next((job for job in jobs if job.operation is operation), None)
+    # after a hold the second verify renewed what the first one found
+    found = next((job for job in reversed(jobs) if job.operation is operation), None)
     if found is not None:
         return found
     job = jobs[0]

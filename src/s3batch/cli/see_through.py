@@ -77,27 +77,24 @@ def shown_plan(job: Job) -> ShownPlan:
     return ShownPlan(objects=job.total, manifest_sha256=None if job.plan is None else job.plan.manifest_sha256)
 
 
-def require_number(job: Job, given: int | None, *, may_ask: bool) -> bool:
-    """Tell whether whoever confirms a delete knows how many objects it is about.
-
-    Without a number, and with somebody to ask, it is asked for.
-    """
-    if given is None and may_ask:
-        sys.stderr.write("".join(f"{line}\n" for line in plan_lines(job)))
-        which = "them" if job.spec.delete.unverified else "those whose copies are proven"
-        question = f"Type the number of objects to delete {which} (anything else stops)"
-        answer = typer.prompt(question, err=True, default="", show_default=False)
-        text = str(answer).replace(",", "").strip()
-        given = int(text) if text.isascii() and text.isdecimal() else None
-    return given == job.total
+def knows_number(job: Job) -> bool:
+    """Tell whether whoever confirms a delete types how many objects it is about; its plan is shown first."""
+    which = "them" if job.spec.delete.unverified else "those whose copies are proven"
+    return _typed_number(job, f"Type the number of objects to delete {which} (anything else stops)") == job.total
 
 
 def _knows_markers(job: Job) -> bool:
     """Tell whether whoever confirms an undo types how many markers it would remove."""
+    typed = _typed_number(job, "Type the number of markers to remove them (anything else stops)")
+    return job.plan is not None and typed == job.plan.markers
+
+
+def _typed_number(job: Job, question: str) -> int | None:
+    """Show a plan, ask, and return the number that was typed; nothing where it is none."""
     sys.stderr.write("".join(f"{line}\n" for line in plan_lines(job)))
-    question = "Type the number of markers to remove them (anything else stops)"
     answer = typer.prompt(question, err=True, default="", show_default=False)
-    return job.plan is not None and str(answer).replace(",", "").strip() == str(job.plan.markers)
+    text = str(answer).replace(",", "").strip()
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _is_confirmed(jobs: Sequence[Job]) -> bool:
@@ -105,7 +102,7 @@ def _is_confirmed(jobs: Sequence[Job]) -> bool:
     if job.operation is Operation.DELETE:
         if before := jobs[: jobs.index(job)]:
             sys.stderr.write("".join(f"{line}\n" for line in (*summary_lines(before), "")))
-        return require_number(job, None, may_ask=True)
+        return knows_number(job)
     if job.operation is Operation.UNDO:
         return _knows_markers(job)
     lines = [*(summary_lines(jobs[: jobs.index(job)]) if len(jobs) > 1 else []), "", *plan_lines(job), ""]

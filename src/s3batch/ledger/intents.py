@@ -108,12 +108,13 @@ def require_as_shown(job: Job, shown: ShownPlan) -> None:
 
 def plan_facts(job: Job) -> dict[str, object]:
     """Return what the plan of a job is about and what was asked of it, for the record of who confirmed it."""
-    plan = job.plan
+    plan, asked = job.plan, json.loads(job.spec_json)
     return {
         "objects": job.total,
         "bytes": job.bytes_total,
         "manifest_sha256": None if plan is None else plan.manifest_sha256,
-        "options": json.loads(job.spec_json)["delete"] if job.operation is Operation.DELETE else {},
+        "options": asked["delete"] if job.operation is Operation.DELETE else {},
+        "profile": asked["connection"]["profile"],
     }
 
 

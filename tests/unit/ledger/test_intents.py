@@ -161,6 +161,7 @@ def test_a_confirmation_is_about_the_plan_that_was_shown(ledger: LedgerStore) ->
         "bytes": job.bytes_total,
         "manifest_sha256": plan.manifest_sha256,
         "options": {},
+        "profile": None,
         "how": "typed",
     }
 
