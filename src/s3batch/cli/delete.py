@@ -25,14 +25,16 @@ from s3batch.cli.options import (
 from s3batch.cli.request import manifest_source, probe_options, require_complete, step_of, with_reporting
 from s3batch.cli.see_through import see_through
 from s3batch.cli.session import Session, now_ms, open_session
-from s3batch.control.jobs import create_job
-from s3batch.control.proven_delete import create_verify_and_delete, renewal_of
+from s3batch.control.backups import backup_mapping
+from s3batch.control.jobs import create_job, new_job_id
+from s3batch.control.proven_delete import record_steps, steps_to_delete
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.attributes import Attribute
 from s3batch.model.errors import RefusedError, UsageError
-from s3batch.model.job import DEFAULT_MAX_EVIDENCE_AGE_S, DeleteOptions, JobSpec, ManifestSource, Operation
-from s3batch.plan.proof import require_whole
+from s3batch.model.job import DEFAULT_MAX_EVIDENCE_AGE_S, DeleteOptions, JobSpec, KeyMapping, ManifestSource, Operation
+from s3batch.model.objects import parse_s3_uri, require_exact_prefix
+from s3batch.plan.proof import require_whole, sources_of
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -83,6 +85,15 @@ MaxEvidenceAgeOption = Annotated[
 ]
 
 
+BackupOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="First copy the originals below this prefix and verify that; what is not proven stays.",
+    ),
+]
+
+
 @app.command(
     epilog="Exit codes: 0 all deleted, or planned and waiting for the confirmation; 1 some failed; 2 usage;"
     " 3 sources kept; 4 refused, nothing started; 5 store or ledger unavailable; 130 interrupted, the job is paused."
@@ -98,6 +109,7 @@ def delete(
     max_delete_bytes: MaxDeleteBytesOption = None,
     hold: HoldOption = None,
     max_evidence_age: MaxEvidenceAgeOption = DEFAULT_MAX_EVIDENCE_AGE_S,
+    backup: BackupOption = None,
     require: RequireOption = None,
     permanent: PermanentOption = False,
     trust_listings: TrustListingsOption = False,
@@ -125,6 +137,11 @@ def delete(
             "--hold is the time before a proof is renewed, and an unverified delete has none.",
             way_out="Leave it out, and confirm the job when the time has come; or write --job VERIFY_JOB.",
         )
+    if unverified and backup is not None:
+        raise UsageError(
+            "--backup copies what a verify job is about, and an unverified delete has none.",
+            way_out="Move the objects to the backup instead: `s3batch move --manifest URL --to BACKUP`.",
+        )
     if unverified and require:
         raise UsageError(
             "--require is about a proof, and an unverified delete has none.",
@@ -143,13 +160,13 @@ def delete(
     spec = _unverified_request(manifest, manifest_format, options, store, reporting) if unverified else None
     with open_session(following, upgrade=upgrade) as session:
         asked = spec or _of_verify(session.store, str(job), options, store, reporting)
-        recorded = _record(session, replace(asked, probe=probe), hold, creating)
+        recorded = _record(session, replace(asked, probe=probe), hold, backup, creating)
         see_through(session, recorded, is_new=True, dry_run=creating.dry_run)
 
 
-def _record(session: Session, spec: JobSpec, hold_s: int | None, creating: Creating) -> list[Job]:
-    """Record the delete; with a hold, the verify that comes between as well."""
-    if hold_s is None:
+def _record(session: Session, spec: JobSpec, hold_s: int | None, backup: str | None, creating: Creating) -> list[Job]:
+    """Record the delete, and the jobs that a hold or a backup puts before it."""
+    if hold_s is None and backup is None:
         recorded = create_job(
             session.store,
             spec,
@@ -161,10 +178,18 @@ def _record(session: Session, spec: JobSpec, hold_s: int | None, creating: Creat
         )
         return [recorded]
     verify = session.store.get_job(str(spec.source.job_id))
-    return create_verify_and_delete(
+    *_, origin = sources_of(verify, session.store.get_job)
+    steps = steps_to_delete(
+        replace(verify.spec, connection=spec.connection),
+        verify.id,
+        spec,
+        hold_s=hold_s,
+        backup=backup_of(backup, source=origin, mapping=spec.mapping),
+        make_id=new_job_id,
+    )
+    return record_steps(
         session.store,
-        verify=replace(renewal_of(verify.spec, verify.id, hold_s=hold_s), connection=spec.connection),
-        delete=spec,
+        steps,
         after=verify.id,
         is_confirmed=creating.yes,
         is_dry_run=creating.dry_run,
@@ -173,6 +198,18 @@ def _record(session: Session, spec: JobSpec, hold_s: int | None, creating: Creat
         description=creating.description,
         actor=session.actor,
     )
+
+
+def backup_of(url: str | None, *, source: ManifestSource, mapping: KeyMapping | None) -> KeyMapping | None:
+    """Return where a backup goes, if there is to be one.
+
+    Raises:
+        UsageError: the address is none.
+        RefusedError: an inexact prefix, or one among the originals or the copies.
+    """
+    if url is None:
+        return None
+    return backup_mapping(require_exact_prefix(parse_s3_uri(url), raw=False), source=source, mapping=mapping)
 
 
 def _unverified_request(

@@ -8,7 +8,7 @@ import typer
 
 from s3batch.cli.copy import copy_request
 from s3batch.cli.deferred import upgrade
-from s3batch.cli.delete import HoldOption, MaxEvidenceAgeOption
+from s3batch.cli.delete import BackupOption, HoldOption, MaxEvidenceAgeOption, backup_of
 from s3batch.cli.flat import flat
 from s3batch.cli.options import (
     Attributes,
@@ -51,6 +51,7 @@ def move(
     hold: HoldOption = None,
     max_evidence_age: MaxEvidenceAgeOption = DEFAULT_MAX_EVIDENCE_AGE_S,
     permanent: PermanentOption = False,
+    backup: BackupOption = None,
     trust_listings: TrustListingsOption = False,
     store: Store,
     reporting: Reporting,
@@ -80,6 +81,7 @@ def move(
                 permanent=permanent, trust_listings=trust_listings, max_evidence_age_s=max_evidence_age
             ),
             hold_s=hold,
+            backup=backup_of(backup, source=spec.source, mapping=spec.mapping),
             is_confirmed=creating.yes,
             is_dry_run=creating.dry_run,
             now_ms=now_ms(),

@@ -65,6 +65,15 @@ def plan_lines(job: Job) -> list[str]:
         lines.append(_labelled("requests", f"about {sum(plan.requests.values()):,}: {kinds}"))
     if plan.estimate is not None:
         lines += [_labelled(label, visible(text)) for label, text in estimate_texts(plan.estimate, job.operation)]
+    lines += _condition_lines(job, plan)
+    if plan.missing_examples:
+        lines.append(_labelled("missing", visible(", ".join(plan.missing_examples))))
+    return lines
+
+
+def _condition_lines(job: Job, plan: Plan) -> list[str]:
+    """Return what the job rests on and waits for, and what is to be known about it."""
+    lines = []
     if job.operation is Operation.COPY:
         lines.append(_labelled("proof", _proof_text(plan)))
     if job.spec.hold_s is not None:
@@ -72,17 +81,14 @@ def plan_lines(job: Job) -> list[str]:
     if plan.manifest_sha256:
         lines.append(_labelled("manifest", f"SHA-256 {plan.manifest_sha256[:_SHOWN_SHA256]}..."))
     notes = () if plan.estimate is None else plan.estimate.notes
-    lines += [_labelled("note", visible(warning)) for warning in (*plan.warnings, *notes)]
-    if plan.missing_examples:
-        lines.append(_labelled("missing", visible(", ".join(plan.missing_examples))))
-    return lines
+    return lines + [_labelled("note", visible(warning)) for warning in (*plan.warnings, *notes)]
 
 
 def summary_lines(jobs: Sequence[Job]) -> list[str]:
     """Return what happened in a job, or in the linked jobs of a move."""
     lines = [_headline(jobs), *_route(jobs[0])]
     for job in jobs:
-        lines.append(_labelled(str(job.operation), _result_text(job)) if len(jobs) > 1 else f"  {_result_text(job)}")
+        lines.append(_labelled(_step_name(job, jobs), _result_text(job)) if len(jobs) > 1 else f"  {_result_text(job)}")
         if job.failure_reason is not None:
             lines.append(_labelled("reason", visible(job.failure_reason)))
     for job in _with_own_codes(jobs):
@@ -160,6 +166,15 @@ def share_text(done: int, total: int) -> str:
     return f"{100 * done // total}%" if total else ""
 
 
+def _is_of_backup(job: Job, jobs: Sequence[Job]) -> bool:
+    """Tell whether a job of several is about the backup: its copies go elsewhere than those that the delete needs."""
+    return job.spec.mapping != jobs[-1].spec.mapping
+
+
+def _step_name(job: Job, jobs: Sequence[Job]) -> str:
+    return "backup" if _is_of_backup(job, jobs) else str(job.operation)
+
+
 def _headline(jobs: Sequence[Job]) -> str:
     job = due_job(jobs)
     if len(jobs) > 1 and jobs[0].move_id is not None:
@@ -175,8 +190,11 @@ def _route(job: Job) -> list[str]:
     target = target_of(spec)
     if job.operation is Operation.DELETE:
         proven = "named by" if spec.delete.unverified else "proven by"
-        lines = [_labelled("deletes", f"the objects {proven} {visible(source_of(spec))}")]
+        what = "for good: the versions" if spec.delete.permanent else "the objects"
+        lines = [_labelled("deletes", f"{what} {proven} {visible(source_of(spec))}")]
         lines += [] if target is None else [_labelled("copies", f"stay below {visible(target)}")]
+        if spec.delete.backup_job_id is not None:
+            lines.append(_labelled("backup", f"only what job {spec.delete.backup_job_id} proved there is deleted"))
     elif job.operation is Operation.UNDO:
         lines = [_labelled("undoes", f"the delete markers of {visible(source_of(spec))}")]
     elif target is not None and of_job is not None:
@@ -291,7 +309,8 @@ def _file_lines(jobs: Sequence[Job]) -> list[str]:
         report = job.report or {}
         if report.get("uri"):
             lines.append(_labelled("report", visible(f"{report['uri']}  ({job.operation})")))
-        mapping = cast("Mapping[str, Any] | None", report.get("mapping")) or mapping
+        if not _is_of_backup(job, jobs):
+            mapping = cast("Mapping[str, Any] | None", report.get("mapping")) or mapping
     if mapping is not None:
         lines.append(_labelled("old->new", visible(str(mapping["csv"]))))
     return lines

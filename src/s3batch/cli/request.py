@@ -180,13 +180,15 @@ def copy_spec(
 
 
 def step_of(jobs: list[Job], operation: Operation, text: str) -> Job:
-    """Return the job that ``text`` names: of this operation, or the last such step of a move.
+    """Return the job that ``text`` names: of this operation, or a move that has such a step.
 
     Raises:
         RefusedError: code ``WrongOperation``.
     """
-    # after a hold the second verify renewed what the first one found
-    found = next((job for job in reversed(jobs) if job.operation is operation), None)
+    # of several verify jobs of a move: the one that its delete is built on, which a hold may have renewed
+    proof_id = next((job.spec.source.evidence_job_id for job in jobs if job.operation is Operation.DELETE), None)
+    asked = [job for job in jobs if job.operation is operation]
+    found = next((job for job in asked if job.id == proof_id), asked[0] if asked else None)
     if found is not None:
         return found
     job = jobs[0]

@@ -13,11 +13,11 @@ from dataclasses import replace
 from s3batch.control.actor import NOBODY, Actor
 from s3batch.control.jobs import DEFAULT_PRIORITY, create_job, new_job_id
 from s3batch.control.moves import create_move
-from s3batch.control.proven_delete import create_verify_and_delete
+from s3batch.control.proven_delete import record_steps, steps_to_delete
 from s3batch.ledger.records import Job
 from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import CopyOptions, IfTargetExists, ManifestSource, Operation, ProbeOptions
+from s3batch.model.job import CopyOptions, IfTargetExists, KeyMapping, ManifestSource, Operation, ProbeOptions
 from s3batch.model.status import TERMINAL, JobStatus
 
 _UNPROBED = ProbeOptions()
@@ -39,9 +39,9 @@ def retry(
     """Record new jobs for the rows of a job, or of a move, that failed or were kept; ``codes`` narrows them down.
 
     Without codes, a job that ended before its end (cancelled, failed) hands on the rows that never ran, too. A copy or
-    verify becomes one job of its kind. A delete becomes a verify and a delete, after a hold if it had one. A move
-    becomes a move of what its delete did not delete; copies that are there already are left as they are, if they are
-    the same.
+    verify becomes one job of its kind. A delete becomes a verify and a delete, with the hold and backup that it had. A
+    move becomes a move of what its delete did not delete; copies that are there already are left as they are, if they
+    are the same.
 
     Raises:
         RefusedError: the job is an undo (``WrongOperation``), has not ended (``NotEnded``), has no such rows
@@ -70,23 +70,25 @@ def retry(
         job.spec,
         source=_failed_rows_of(job, codes),
         copy=_again(job.spec.copy),
+        delete=replace(job.spec.delete, backup_job_id=None),  # that one is about other rows
         verify=replace(job.spec.verify, extra=None),  # of some rows only, all other copies would be extra
         probe=_UNPROBED,
         list_source_at_end=False,
     )
     description = f"again what failed in {job.id}"
     if job.operation is Operation.DELETE and not spec.delete.unverified:
-        return create_verify_and_delete(
+        verify_id, verify = make_id(), replace(spec, operation=Operation.VERIFY, hold_s=_hold_of(store, job))
+        backup = _backup_of(store, job)
+        steps = steps_to_delete(verify, verify_id, spec, hold_s=None, backup=backup, make_id=make_id)
+        return record_steps(
             store,
-            verify=replace(spec, hold_s=_hold_of(store, job)),
-            delete=spec,
+            [(verify_id, verify), *steps],
             is_confirmed=is_confirmed,
             is_dry_run=is_dry_run,
             now_ms=now_ms,
             priority=priority,
             description=description,
             actor=actor,
-            make_id=make_id,
         )
     return [
         create_job(
@@ -131,6 +133,7 @@ def _retry_move(
         verify=verify.spec.verify,
         delete=delete.spec.delete,
         hold_s=_hold_of(store, delete),
+        backup=_backup_of(store, delete),
         is_confirmed=is_confirmed,
         is_dry_run=is_dry_run,
         now_ms=now_ms,
@@ -145,6 +148,12 @@ def _hold_of(store: LedgerStore, delete: Job) -> int | None:
     """Return the hold that came before a delete: that of the verify job whose evidence it took."""
     verify_id = delete.spec.source.evidence_job_id
     return None if verify_id is None else store.get_job(verify_id).spec.hold_s
+
+
+def _backup_of(store: LedgerStore, delete: Job) -> KeyMapping | None:
+    """Return where the backup before a delete went."""
+    backup_job_id = delete.spec.delete.backup_job_id
+    return None if backup_job_id is None else store.get_job(backup_job_id).spec.mapping
 
 
 def _again(options: CopyOptions) -> CopyOptions:

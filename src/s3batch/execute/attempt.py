@@ -48,6 +48,8 @@ class AttemptOrder:
     """This chunk's accepted segments: their rows are done."""
     evidence: Sequence[SegmentRef] = ()
     """The same chunk's segments of the job that this one builds on."""
+    backup: Sequence[SegmentRef] = ()
+    """The same chunk's segments of the backup's verify job."""
     evidence_at_ms: int | None = None
     """When the oldest of these was recorded."""
 
@@ -69,6 +71,7 @@ class AttemptOrder:
             "recorded": [[each.path, each.sha256] for each in self.recorded],
             "evidence": [[each.path, each.sha256] for each in self.evidence],
             "evidence_at_ms": self.evidence_at_ms,
+            "backup": [[each.path, each.sha256] for each in self.backup],
         }
 
     @classmethod
@@ -76,7 +79,7 @@ class AttemptOrder:
         """Return the order that :meth:`to_payload` wrote."""
         members = dict(payload)
         members["spec"] = JobSpec.from_json(members["spec"])
-        for name in ("recorded", "evidence"):
+        for name in ("recorded", "evidence", "backup"):
             members[name] = tuple(SegmentRef(path=path, sha256=sha256) for path, sha256 in members[name])
         return cls(**members)
 

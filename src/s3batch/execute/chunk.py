@@ -261,6 +261,7 @@ def _work_of(
         after=before.last_key if before is not None and before.bucket == chunk.bucket else None,
         is_first_attempt=order.is_first,
         evidence=_evidence_of(order, n_rows),
+        backed_up=_backed_up(order, n_rows),
     )
 
 
@@ -269,6 +270,14 @@ def _evidence_of(order: AttemptOrder, n_rows: int) -> Evidence | None:
         return None
     outcomes = read_outcomes(order.evidence, n_rows, columns=EVIDENCE_COLUMNS)
     return read_evidence(outcomes, n_rows, recorded_at_ms=order.evidence_at_ms)
+
+
+def _backed_up(order: AttemptOrder, n_rows: int) -> list[bool] | None:
+    if order.spec.delete.backup_job_id is None:
+        return None
+    if not order.backup:
+        return [False] * n_rows
+    return read_evidence(read_outcomes(order.backup, n_rows, columns=EVIDENCE_COLUMNS), n_rows).proven
 
 
 def _values(table: pa.Table, name: str) -> list[Any]:

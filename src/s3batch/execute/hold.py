@@ -75,4 +75,4 @@ class Hold:
 
 
 async def _store_now_ms(job: Job) -> int:
-    return await store_time_ms(job.spec.connection, key_spans(str(job.manifest_path))[0].bucket)
+    return await store_time_ms(job.spec.connection, key_spans(str(job.manifest_path))[0])

@@ -39,6 +39,8 @@ class OrderMaker:
         folder = self.services.home.job(self.job_id)
         recorded = store.segments(self.job_id, number) if chunk.recorded else []
         evidence = store.segments(self.evidence_job_id, number) if self.evidence_job_id is not None else []
+        backup_job_id = self.spec.delete.backup_job_id
+        backup = store.segments(backup_job_id, number) if backup_job_id is not None else []
         return AttemptOrder(
             job_id=self.job_id,
             spec=_per_worker(self.spec, self.services.workers),
@@ -54,6 +56,7 @@ class OrderMaker:
             versioning=self.versioning_by_bucket.get(self.buckets[number], ""),
             recorded=_references(recorded),
             evidence=_references(evidence),
+            backup=_references(backup),
             evidence_at_ms=min((each.created_at_ms for each in evidence), default=None),
         )
 

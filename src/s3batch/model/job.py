@@ -164,6 +164,8 @@ class DeleteOptions:
     """Delete for good the versions that the manifest names, instead of putting delete markers (rule 16)."""
     max_evidence_age_s: int = DEFAULT_MAX_EVIDENCE_AGE_S
     """How old a proof may be when its source is deleted."""
+    backup_job_id: str | None = None
+    """The verify job of a backup; a source of which it proved no copy is kept."""
     trust_listings: bool = False
     """The user's word that this store's listings are strongly consistent, as AWS's are; else objects are asked for by
     HEAD before their delete (safety.md rule 12)."""

@@ -59,6 +59,8 @@ class Code(StrEnum):
     """Both sides could not be read again within the allowed time before the delete."""
     EVIDENCE_TOO_OLD = "EvidenceTooOld"
     """The proof is older than the delete was told to take."""
+    NOT_BACKED_UP = "NotBackedUp"
+    """A backup was asked for, and no copy of this object was proven there."""
     NULL_VERSION_AT_RISK = "NullVersionAtRisk"
     """A delete would permanently remove a null version that is not the proven object."""
     NO_MARKER = "NoMarker"

@@ -289,6 +289,8 @@ class _Chunk:
             proof_version_ids=nothing if evidence is None else pick(evidence.target_version_ids, rows),
             target_version_ids=sides.target.version_ids,
             null_at_risk=null_at_risk,
+            needs_backup=work.backed_up is not None,
+            backed_up=() if work.backed_up is None else pick(work.backed_up, rows),
             own_targets=frozenset(place for place, key in enumerate(sides.source_keys if own else ()) if key in own),
         )
         return find_refusals(readings, age_ms=sides.age_ms())

@@ -38,6 +38,8 @@ class ChunkWork:
     """The last key of the previous chunk in this bucket: the chunk's range begins right after it."""
     is_first_attempt: bool
     """False where an earlier attempt may have done part of the work without recording it."""
+    backed_up: Sequence[bool] | None = None
+    """Where a delete was told to back up first: whether a copy at the backup was proven, by row."""
     evidence: Evidence | None = None
     """What the job before found about each row: the copy's answers for verify, the proof for delete."""
 

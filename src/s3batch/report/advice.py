@@ -26,6 +26,7 @@ ADVICE: dict[str, str] = {
     Code.NOT_PROVEN: "No verify job proved a whole copy, so the source stays; retry its copy, verify, then delete.",
     Code.EVIDENCE_EXPIRED: "The store was too slow to look again in time, so the source was kept; retry the delete.",
     Code.EVIDENCE_TOO_OLD: "The proof was older than --max-evidence-age, so the source stays; retry: it verifies anew.",
+    Code.NOT_BACKED_UP: "The backup has no proven copy, so the source stays; its jobs say why. Then retry.",
     Code.NULL_VERSION_AT_RISK: "Versioning is suspended and a delete would destroy another version; settle it by hand.",
     Code.ALREADY_UNDONE: "Nothing to do: the marker was gone and the object is current.",
     Code.NOT_DELETED: "Nothing to do: the delete job had not deleted this object.",

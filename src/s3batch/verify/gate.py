@@ -74,6 +74,9 @@ class Readings:
     """The version that verify proved, where a HEAD told it."""
     target_version_ids: Mapping[int, str] = field(default_factory=dict)
     """By position: the target's current version, where a HEAD told it. A listing tells none."""
+    needs_backup: bool = False
+    backed_up: Sequence[bool] = ()
+    """Whether a copy at the backup was proven."""
     own_targets: frozenset[int] = frozenset()
     """Positions whose object is the target of one of the job's own evidence rows."""
     null_at_risk: frozenset[int] = frozenset()
@@ -114,6 +117,7 @@ def permits_all(readings: Readings, *, age_ms: int) -> bool:
         and readings.source_etags == readings.pinned_etags
         and readings.source_sizes == readings.pinned_sizes
         and (not readings.needs_proof or _is_proof_whole(readings))
+        and (not readings.needs_backup or _is_all_backed_up(readings))
         and not any(_is_replaced(readings, position) for position in readings.target_version_ids)
     )
 
@@ -128,6 +132,7 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
     needs_proof: bool,
     is_proof_current: bool,
     uncovered: frozenset[str],
+    lacks_backup: bool,
     is_replaced: bool,
     is_own_target: bool,
     is_null_at_risk: bool,
@@ -137,6 +142,7 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
     ``proof`` is the target that verify proved to be the copy; ``source`` and ``target`` are what is there now;
     ``is_proof_current`` is what :func:`is_current` says;
     ``uncovered`` names what the delete requires of the proof and verify did not compare;
+    ``lacks_backup`` says that a backup was asked for and is not proven;
     ``is_replaced`` says that the target is known to be another version than the proven one; ``is_null_at_risk``
     that the delete would destroy another version of the key than this object.
     """
@@ -147,6 +153,8 @@ def permit(  # noqa: C901, PLR0911 - one return for each line of the decision ta
     refusal = _refuse_proof(pinned, proof, uncovered, is_proof_current=is_proof_current) if needs_proof else None
     if refusal is not None:
         return refusal
+    if lacks_backup:
+        return Refusal(Code.NOT_BACKED_UP, "No copy of this object was proven at the backup.")
     if not is_fresh(age_ms):
         limit_s = MAX_READING_AGE_MS // 1000
         return Refusal(Code.EVIDENCE_EXPIRED, f"Both sides could not be read again within {limit_s} s.")
@@ -194,6 +202,7 @@ def _permit_at(readings: Readings, position: int, age_ms: int) -> Refusal | None
         needs_proof=needs_proof,
         is_proof_current=_is_proof_current(readings),
         uncovered=_uncovered(readings, position),
+        lacks_backup=readings.needs_backup and not (readings.backed_up and readings.backed_up[position]),
         is_replaced=_is_replaced(readings, position),
         is_own_target=position in readings.own_targets,
         is_null_at_risk=position in readings.null_at_risk,
@@ -228,6 +237,10 @@ def _is_all_covered(readings: Readings) -> bool:
     covers = readings.proof_covers
     is_whole = len(covers) == len(readings.pinned_etags)
     return is_whole and not any(readings.required - compared_words(word) for word in set(covers))
+
+
+def _is_all_backed_up(readings: Readings) -> bool:
+    return len(readings.backed_up) == len(readings.pinned_etags) and all(readings.backed_up)
 
 
 def _uncovered(readings: Readings, position: int) -> frozenset[str]:

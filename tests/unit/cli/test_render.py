@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from s3batch.cli.render import event_lines, list_lines, next_steps, plan_lines, report_lines, share_text, summary_lines
 from s3batch.ledger.records import Event
-from s3batch.model.job import DeleteOptions, ManifestSource, Operation
+from s3batch.model.job import DeleteOptions, KeyMapping, ManifestSource, Operation
 from s3batch.model.status import JobStatus
 from tests.keys import keys
 from tests.unit.cli.records import JOB_ID, PLAN, job, specification
@@ -226,6 +226,29 @@ def test_confirmations_are_told_with_who_and_what() -> None:
         "confirmed by a@b, typed: 1,234 objects, manifest 0123456789abcdef",
         "on hold until 2025-11-24 16:00:00Z",
     ]
+
+
+def test_the_steps_of_a_backup_are_told_apart_and_their_mapping_is_not_the_new_address() -> None:
+    """Old -> new is where the copies are, for whoever switches an index."""
+    elsewhere = KeyMapping(target_bucket="other", add_prefix="b/")
+    places = (
+        (Operation.COPY, None),
+        (Operation.COPY, elsewhere),
+        (Operation.VERIFY, elsewhere),
+        (Operation.DELETE, None),
+    )
+    steps = [
+        job(
+            operation=operation,
+            spec=specification(operation, **({} if mapping is None else {"mapping": mapping})),
+            plan=PLAN,
+            report={"mapping": {"csv": "/backup.csv" if mapping else "/new.csv"}},
+        )
+        for operation, mapping in places
+    ]
+    lines = summary_lines(steps)
+    assert [line.split()[0] for line in lines if "Complete: " in line][-4:] == ["copy", "backup", "backup", "delete"]
+    assert "  old->new  /new.csv" in lines
 
 
 def test_events_are_told_in_words() -> None:

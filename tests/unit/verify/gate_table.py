@@ -50,14 +50,17 @@ COVERS = {NOTHING: "bytes+metadata+tags", frozenset({"tags"}): "bytes+metadata",
 """What an evidence row says where this much of what is required was not compared; an older one says nothing."""
 
 ONE_OR_NONE = (
-    (False, False, False, NOTHING, True),
-    (True, False, False, NOTHING, True),
-    (False, True, False, NOTHING, True),
-    (False, False, True, NOTHING, True),
-    (False, False, False, frozenset({"tags"}), True),
-    (False, False, False, REQUIRED, True),
-    (False, False, False, NOTHING, False),
-    (False, False, False, REQUIRED, False),
+    (False, False, False, NOTHING, True, False),
+    (True, False, False, NOTHING, True, False),
+    (False, True, False, NOTHING, True, False),
+    (False, False, True, NOTHING, True, False),
+    (False, False, False, frozenset({"tags"}), True, False),
+    (False, False, False, REQUIRED, True, False),
+    (False, False, False, NOTHING, False, False),
+    (False, False, False, REQUIRED, False, False),
+    (False, False, False, NOTHING, True, True),
+    (False, True, False, NOTHING, True, True),
+    (False, False, True, NOTHING, True, True),
 )
 
 
@@ -73,6 +76,7 @@ class Row(NamedTuple):
     needs_proof: bool
     is_proof_current: bool
     uncovered: frozenset[str]
+    lacks_backup: bool
     is_replaced: bool
     is_own_target: bool
     is_null_at_risk: bool
@@ -87,11 +91,12 @@ def table() -> Iterator[Row]:
         is_null_at_risk,
         uncovered,
         is_proof_current,
+        lacks_backup,
     ), pinned in itertools.product(PROOFS, SOURCES, TARGETS, AGES_MS, (True, False), ONE_OR_NONE, (PINNED, ("", 10))):
         row = Row(
             name=f"{proof} / source {source} / target {target} / {age_ms} ms"
-            f" / {needs_proof} {is_replaced} {is_own_target} {is_null_at_risk} {sorted(uncovered)} {is_proof_current}"
-            f" {pinned}",
+            f" / {needs_proof} {is_replaced} {is_own_target} {is_null_at_risk} {sorted(uncovered)}"
+            f" / {is_proof_current} {lacks_backup} {pinned}",
             pinned=pinned,
             proof=PROOFS[proof],
             source=SOURCES[source],
@@ -100,6 +105,7 @@ def table() -> Iterator[Row]:
             needs_proof=needs_proof,
             is_proof_current=is_proof_current,
             uncovered=uncovered,
+            lacks_backup=lacks_backup,
             is_replaced=is_replaced,
             is_own_target=is_own_target,
             is_null_at_risk=is_null_at_risk,
@@ -115,6 +121,8 @@ def _expected(row: Row) -> str | None:  # noqa: PLR0911 - one return for each ru
         return "NotProven"
     if row.needs_proof and not row.is_proof_current:
         return "EvidenceTooOld"
+    if row.lacks_backup:
+        return "NotBackedUp"
     if row.age_ms < 0 or row.age_ms > LIMIT_MS:
         return "EvidenceExpired"
     if row.source is not None and row.source != row.pinned:
@@ -143,6 +151,7 @@ def _is_right(gate: Any, row: Row) -> bool:  # noqa: ANN401 - as above
         needs_proof=row.needs_proof,
         is_proof_current=row.is_proof_current,
         uncovered=row.uncovered,
+        lacks_backup=row.lacks_backup,
         is_replaced=row.is_replaced,
         is_own_target=row.is_own_target,
         is_null_at_risk=row.is_null_at_risk,
@@ -170,6 +179,7 @@ ORDINARY = Row(
     needs_proof=True,
     is_proof_current=True,
     uncovered=NOTHING,
+    lacks_backup=False,
     is_replaced=False,
     is_own_target=False,
     is_null_at_risk=False,
@@ -193,6 +203,8 @@ def columns(gate: Any, rows: list[Row], *, proven: list[bool] | None = None) -> 
         target_sizes=[row.target[1] if row.target else 0 for row in rows] if needs_proof else (),
         proof_age_ms=0 if rows[0].is_proof_current else PROOF_LIMIT_MS + 1,
         max_proof_age_ms=PROOF_LIMIT_MS,
+        needs_backup=any(row.lacks_backup for row in rows),
+        backed_up=[not row.lacks_backup for row in rows],
         required=REQUIRED if needs_proof else NOTHING,
         proof_covers=[COVERS[row.uncovered] for row in rows] if needs_proof else (),
         proof_version_ids=["proven"] * len(rows),
@@ -239,12 +251,33 @@ def wrong_columns(gate: Any) -> list[str]:  # noqa: ANN401 - as above
         wrong.append("an object without a known size is not identified")
     wrong += _wrong_coverage(gate, three)
     wrong += _wrong_ages_of_proofs(gate, three)
+    wrong += _wrong_backups(gate, three)
     if not _compares_known_versions_only(gate, three):
         wrong.append("a version that one of the two readings does not tell is not compared")
     if _costs_per_row(gate, three):
         wrong.append("ordinary rows are looked at one by one")
     if gate.MAX_READING_AGE_MS != LIMIT_MS:
         wrong.append("the limit of age")
+    return wrong
+
+
+def _wrong_backups(gate: Any, three: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return what is wrong about backups: each row counts, nothing on record backs nothing up, and only if asked."""
+    wrong = []
+    for backed_up, refused in (([True] * 3, set()), ([True, False, True], {1}), ((), {0, 1, 2})):
+        for needs_proof in (True, False):
+            readings = dataclasses.replace(three, needs_backup=True, backed_up=backed_up, needs_proof=needs_proof)
+            found = gate.find_refusals(readings, age_ms=0)
+            codes = {str(refusal.code) for refusal in found.values()}
+            is_right = set(found) == refused and codes <= {"NotBackedUp"}
+            if not is_right or gate.permits_all(readings, age_ms=0) == bool(refused):
+                wrong.append(f"backed up: {backed_up}")
+        unasked = dataclasses.replace(three, needs_backup=False, backed_up=backed_up)
+        one_unproven = dataclasses.replace(unasked, proven=[True, True, False])
+        if not gate.permits_all(unasked, age_ms=0) or set(gate.find_refusals(one_unproven, age_ms=0)) != {2}:
+            wrong.append("no backup was asked for")
+    if gate.permits_all(dataclasses.replace(three, needs_backup=True, backed_up=[True]), age_ms=0):
+        wrong.append("a backup of another length is not taken as permission")
     return wrong
 
 
@@ -260,7 +293,7 @@ def _wrong_ages_of_proofs(gate: Any, three: Any) -> list[str]:  # noqa: ANN401 -
         if not gate.permits_all(unverified, age_ms=0):
             wrong.append(f"no proof is asked for, so its age of {age_ms} ms is nothing to ask for")
     unknown = gate.Readings(pinned_etags=[], pinned_sizes=[], source_etags=[], source_sizes=[], needs_proof=True)
-    if unknown.proof_age_ms is not None or unknown.max_proof_age_ms != 0:
+    if unknown.proof_age_ms is not None or unknown.max_proof_age_ms != 0 or unknown.needs_backup:
         wrong.append("by itself a proof has no age, and none would do")
     return wrong
 
