@@ -208,3 +208,24 @@ def test_a_probe_works_with_the_policy_that_is_written_for_it(
     assert {"CanariesWritten", "CanariesCopied", "CopiesKeepAttributes"} <= codes
     assert not {code for code in codes if code.endswith("NotProbed")}
     assert "Versions" not in client.list_object_versions(Bucket=bucket_name)
+
+
+def test_who_confirms_needs_what_the_policy_of_the_planned_job_says(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """A steward plans a move of what a manifest names; somebody with the policy of that move lets it run."""
+    client, home = ministack.boto3_client(), tmp_path / "home"
+    client.create_bucket(Bucket=bucket_name)
+    for key in ("sdo/a/x", "sdo/a/y z", "sdo/b"):
+        client.put_object(Bucket=bucket_name, Key=key, Body=b"x")
+    client.put_object(Bucket=bucket_name, Key="lists/some.csv", Body=f"{bucket_name},sdo/a/x\n".encode())
+    to = ("--manifest", f"s3://{bucket_name}/lists/some.csv", "--to", f"s3://{bucket_name}/sdac/")
+    steward = commands_of(ministack, home)
+    planned = steward.run("move", *to, "--strip-prefix", "sdo/", "--dry-run", "--json")
+    assert planned.code == 0, planned.err
+    policy = steward.run("iam-policy", "--job", planned.document["move_id"], "--json").document
+    mover = commands_of(make_user(ministack, [policy]), home)
+    for _ in range(2):  # the plan, and then the delete of what is proven
+        moved = mover.run("jobs", "confirm", planned.document["move_id"], "--json")
+    assert moved.code == 0, moved.out
+    assert [job["counts"]["succeeded"] for job in moved.document["jobs"]] == [1, 1, 1]

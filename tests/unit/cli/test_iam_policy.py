@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from s3batch.config import Home
+from s3batch.control.moves import create_move
+from s3batch.ledger.store import open_ledger
+from s3batch.model.attributes import Attribute, CopyAttributes, Keep
+from s3batch.model.job import (
+    Connection,
+    CopyOptions,
+    DeleteOptions,
+    IfTargetExists,
+    Level,
+    ManifestSource,
+    ReportOptions,
+    VerifyOptions,
+)
 from tests.unit.cli.command import CommandLine
+from tests.unit.ledger.ledgers import new_job, specification
 
 USAGE, REFUSED = 2, 4
 SOURCE, TARGET = "s3://archive/sdo/", "s3://staging/sdac/sdo/"
@@ -210,6 +227,7 @@ def test_a_policy_that_is_too_long_is_told(command_line: CommandLine) -> None:
         (("copy", SOURCE, TARGET, "--kms-key", KEY), USAGE, "PLACE is one of source, target, manifest, report"),
         (("copy", SOURCE, TARGET, "--kms-key", "source=alias/x"), USAGE, "is not the ARN of a KMS key"),
         (("fly", SOURCE, TARGET), USAGE, "'fly'"),
+        ((), USAGE, "Write STEP SOURCE TARGET"),
     ],
 )
 def test_mistakes_are_told_with_the_way_out(
@@ -219,3 +237,51 @@ def test_mistakes_are_told_with_the_way_out(
     ended = command_line.run("iam-policy", *words)
     assert (ended.code, ended.out) == (code, "")
     assert told in ended.err
+
+
+def test_a_recorded_job_says_what_it_needs(command_line: CommandLine, home: Path) -> None:
+    """A job, and a move of three, need what the same words would."""
+    spec = replace(
+        specification(),
+        copy=CopyOptions(
+            attributes=CopyAttributes(keep=frozenset({Keep.ACL})), if_target_exists=IfTargetExists.SKIP_IF_SAME
+        ),
+        verify=VerifyOptions(level=Level.BYTES, attributes=(Attribute.TAGS,)),
+        report=ReportOptions(url="s3://reports/here"),
+        connection=Connection(endpoint_url="", region="cn-north-1"),
+    )
+    home.mkdir()
+    store = open_ledger(Home(root=home).ledger)
+    store.create_jobs([new_job("copy-1", spec=spec)], now_ms=1)
+    create_move(store, spec, verify=spec.verify, delete=DeleteOptions(), is_confirmed=False, is_dry_run=True, now_ms=2)
+    (move_id,) = {job.move_id for job in store.list_jobs() if job.move_id is not None}
+    store.close()
+    places = ("s3://archive/sdo/", "s3://archive/sdac/sdo/", "--report", "s3://reports/here", "--partition", "aws-cn")
+    same = ("--keep", "acl", "--if-target-exists", "skip-if-same", "--level", "bytes", "--with-tags")
+    for step, job_id in (("copy", "copy-1"), ("move", move_id)):
+        of_job = command_line.run("iam-policy", "--job", str(job_id), "--json")
+        of_words = command_line.run("iam-policy", step, *places, *same, "--json")
+        assert (of_job.code, of_job.out) == (0, of_words.out)
+
+
+def test_a_job_whose_keys_are_not_known_is_refused(command_line: CommandLine, home: Path) -> None:
+    """What a manifest names is known when the job is prepared."""
+    home.mkdir()
+    store = open_ledger(Home(root=home).ledger)
+    spec = replace(specification(), source=ManifestSource(url="s3://archive/manifests/x.csv", pin="x"))
+    store.create_jobs([new_job("copy-1", spec=spec)], now_ms=1)
+    store.close()
+    refused = command_line.run("iam-policy", "--job", "copy-1")
+    assert (refused.code, refused.out) == (REFUSED, "")
+    assert "is not prepared yet" in refused.err
+    assert command_line.run("iam-policy", "--job", "none").code == REFUSED
+
+
+@pytest.mark.parametrize(
+    "words", [("copy", SOURCE, TARGET), ("--keep", "acl"), ("--level", "bytes"), ("--unverified",)]
+)
+def test_a_job_stands_alone(command_line: CommandLine, words: tuple[str, ...]) -> None:
+    """Else one of the two would be left out in silence."""
+    ended = command_line.run("iam-policy", "--job", "copy-1", *words)
+    assert (ended.code, ended.out) == (USAGE, "")
+    assert "--job stands alone" in ended.err
