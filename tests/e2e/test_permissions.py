@@ -229,3 +229,38 @@ def test_who_confirms_needs_what_the_policy_of_the_planned_job_says(
         moved = mover.run("jobs", "confirm", planned.document["move_id"], "--json")
     assert moved.code == 0, moved.out
     assert [job["counts"]["succeeded"] for job in moved.document["jobs"]] == [1, 1, 1]
+
+
+def _of_ministack(prefix: str, key: str, reason: str) -> Any:  # noqa: ANN401 - pytest's
+    """Return a case in which MiniStack 1.5.33 allows less than AWS's documentation says."""
+    return pytest.param(prefix, key, marks=pytest.mark.xfail(reason=reason, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key"),
+    [
+        ("sdo/", "a/../b%2F+ c"),
+        ("日本語/", "ключ"),
+        ('quo"te\\/', "x"),
+        _of_ministack("sdo/", "line\nfeed", "MiniStack's wildcards of policies do not match a line feed"),
+        _of_ministack("sdo/", "//", "MiniStack asks a policy about keys without the slashes at their ends"),
+        _of_ministack("a*b/", "x", "MiniStack's policies have no variables, so none for a literal wildcard"),
+        _of_ministack("what?/", "x", "the same"),
+        _of_ministack("${x}/", "x", "the same"),
+    ],
+)
+def test_odd_names_are_allowed_below_the_prefix_and_not_beside_it(
+    ministack: Server, bucket_name: str, tmp_path: Path, prefix: str, key: str
+) -> None:
+    """A prefix is taken literally, whatever a policy would make of its characters."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    beside = f"{prefix.translate(str.maketrans('*?$', '!!!'))[:-1]}!/"
+    for name in (prefix + key, beside + "x"):
+        client.put_object(Bucket=bucket_name, Key=name, Body=b"x")
+    places = (f"s3://{bucket_name}/{prefix}", f"s3://{bucket_name}/copies/")
+    theirs = make_user(ministack, [written_policy(ministack, tmp_path, "verify", *places)]).boto3_client()
+    assert _is_denied(theirs.get_object, Bucket=bucket_name, Key=beside + "x")
+    assert _is_denied(theirs.list_objects_v2, Bucket=bucket_name, Prefix=beside)
+    assert theirs.get_object(Bucket=bucket_name, Key=prefix + key)["Body"].read() == b"x"
+    assert theirs.list_objects_v2(Bucket=bucket_name, Prefix=prefix)["KeyCount"] == 1
