@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from s3batch.plan.permissions import PERMISSIONS, Step
+from s3batch.plan.permissions import PERMISSIONS
+from s3batch.plan.policy_request import Step
 
 PAGE = Path(__file__).parent / "permissions.md"
 

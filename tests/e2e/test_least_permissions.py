@@ -19,7 +19,8 @@ import pytest
 
 from s3batch.model.attributes import Attribute, CopyAttributes, Keep
 from s3batch.model.objects import S3Object, S3Prefix
-from s3batch.plan.permissions import PERMISSIONS, Permission, Place, PolicyRequest, Scope, Step, needed_permissions
+from s3batch.plan.permissions import PERMISSIONS, Permission, needed_permissions
+from s3batch.plan.policy_request import Place, PolicyRequest, Scope, Step
 from tests.archive import PART_BYTES
 from tests.e2e.command import CommandLine, Ended
 from tests.e2e.policies import Policy, make_user, without, written_policy

@@ -26,7 +26,6 @@ from s3batch.model.attributes import CopyAttributes
 from s3batch.model.errors import UsageError
 from s3batch.model.job import IfTargetExists, VerifyOptions
 from s3batch.model.objects import S3Object, S3Prefix, parse_s3_uri, require_exact_prefix
-from s3batch.plan.permissions import Place, PolicyRequest, Step
 from s3batch.plan.policy_document import (
     MAX_POLICY_CHARACTERS,
     PARTITIONS,
@@ -40,6 +39,7 @@ from s3batch.plan.policy_document import (
     statements_of,
     statements_of_bucket,
 )
+from s3batch.plan.policy_request import Place, PolicyRequest, Step
 from s3batch.report.text import visible
 
 _S3 = "s3://"

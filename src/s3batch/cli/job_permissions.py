@@ -12,7 +12,7 @@ from s3batch.ledger.store import LedgerStore
 from s3batch.model.errors import RefusedError
 from s3batch.model.job import Connection, IfTargetExists, JobSpec, Operation
 from s3batch.model.objects import S3Object, S3Prefix, parse_s3_uri
-from s3batch.plan.permissions import PolicyRequest, Step
+from s3batch.plan.policy_request import PolicyRequest, Step
 from s3batch.s3.addressing import DEFAULT_REGION, AddressBook
 
 _S3 = "s3://"

@@ -1,6 +1,6 @@
 """Which permissions each step of a job needs, and why: one table, derived from the calls that the code makes.
 
-In: what is asked of a job, as :class:`PolicyRequest`. Out: the rows of :data:`PERMISSIONS` that it needs. Pure;
+In: what a policy is wanted for (``policy_request``). Out: the rows of :data:`PERMISSIONS` that it needs. Pure;
 documents are made of them in ``policy_document``. A test holds every call of ``s3/`` against the table, so that a new
 call cannot be added without saying what it needs.
 
@@ -11,104 +11,13 @@ deletes", KMS from "Uploading and copying objects using multipart upload".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from s3batch.model.attributes import AS_SOURCES, Attribute, CopyAttributes, Keep
+from s3batch.model.attributes import AS_SOURCES, Attribute, Keep
 from s3batch.model.job import Level
-from s3batch.model.objects import S3Object, S3Prefix
-
-
-class Step(StrEnum):
-    """What somebody is to be able to do."""
-
-    MANIFEST = "manifest"
-    """``manifest create``: list the source, and write the manifest."""
-    CHECK = "check"
-    PLAN = "plan"
-    """Dry runs of all steps: everything is read, nothing is written."""
-    COPY = "copy"
-    VERIFY = "verify"
-    DELETE = "delete"
-    MOVE = "move"
-    """Copy, verify and delete by one user."""
-    UNDO = "undo"
-
-
-class Place(StrEnum):
-    """Where a permission is about, in the order of a policy."""
-
-    SOURCE = "source"
-    TARGET = "target"
-    MANIFEST = "manifest"
-    REPORT = "report"
-
-
-class Scope(StrEnum):
-    """What of a place a permission is about, in the order of a policy."""
-
-    LIST = "List"
-    """The bucket, for listings below the prefix."""
-    BUCKET = "Bucket"
-    """The bucket as such."""
-    OBJECTS = "Objects"
-    """Objects below the prefix."""
-    KEY = "Key"
-    """The KMS key of the bucket's objects."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicyRequest:
-    """What a policy is wanted for."""
-
-    step: Step
-    source: S3Prefix
-    target: S3Prefix | None = None
-    """``None`` for what has no target: an unverified delete, an undo."""
-    manifest: S3Object | None = None
-    """A manifest in a bucket: read, or written by the step ``manifest``."""
-    report: S3Prefix | None = None
-    attributes: CopyAttributes = AS_SOURCES
-    compared: frozenset[Attribute] = frozenset()
-    level: Level = Level.ETAG
-    skips_same: bool = False
-    """``--if-target-exists skip-if-same``: what is at the target is compared in all that a copy would have."""
-    names_versions: bool = False
-    """The manifest names versions."""
-    is_target_versioned: bool = False
-    is_aws: bool = True
-    """On other stores what is asked for of a copy is put and looked at by requests of its own."""
-    lists_whole_bucket: bool = False
-    """Listings are not restricted to the prefixes."""
-    kms_key_by_place: Mapping[Place, str] = field(default_factory=dict)
-
-    @property
-    def takes_tags_of_source(self) -> bool:
-        """Tell whether copies have the tags of their sources."""
-        return self.attributes.tags is None
-
-    @property
-    def sets_acl(self) -> bool:
-        """Tell whether copies get grants."""
-        return Keep.ACL in self.attributes.keep or self.attributes.acl is not None or bool(self.attributes.grants)
-
-    @property
-    def sets_retention(self) -> bool:
-        """Tell whether copies get a retention."""
-        return Keep.LOCK in self.attributes.keep or self.attributes.lock_mode is not None
-
-    @property
-    def sets_legal_hold(self) -> bool:
-        """Tell whether copies get a legal hold."""
-        return Keep.LOCK in self.attributes.keep or bool(self.attributes.legal_hold)
-
-    @property
-    def looks_at_copies(self) -> bool:
-        """Tell whether what was asked for is looked at at the target, not taken on trust."""
-        return not self.is_aws or self.skips_same
-
+from s3batch.plan.policy_request import Place, PolicyRequest, Scope, Step
 
 Predicate = Callable[[PolicyRequest], bool]
 
@@ -185,554 +94,470 @@ def _versions_of_copies_are_read(request: PolicyRequest) -> bool:
     return request.is_target_versioned and not request.is_aws and request.attributes != AS_SOURCES
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Need:
+    """A row of the table before it is said where."""
+
+    action: str
+    steps: frozenset[Step]
+    why: str
+    calls: tuple[str, ...]
+    when: Predicate
+
+
+def _need(action: str, steps: frozenset[Step], why: str, calls: tuple[str, ...], *, when: Predicate = _always) -> _Need:
+    return _Need(action=action, steps=steps, why=why, calls=calls, when=when)
+
+
+def _at(place: Place, scope: Scope, *needs: _Need) -> tuple[Permission, ...]:
+    return tuple(
+        Permission(
+            action=each.action,
+            place=place,
+            scope=scope,
+            steps=each.steps,
+            why=each.why,
+            calls=each.calls,
+            when=each.when,
+        )
+        for each in needs
+    )
+
+
 PERMISSIONS: Final = (
-    # ------------------------------------------------------------------------------------------------------ the source
-    Permission(
-        action="s3:ListBucket",
-        place=Place.SOURCE,
-        scope=Scope.LIST,
-        steps=_ON_SOURCE,
-        why="lists objects below the prefix, and asks for the store's time",
-        calls=("ListObjectsV2", "HeadBucket"),
-    ),
-    Permission(
-        action="s3:ListBucketVersions",
-        place=Place.SOURCE,
-        scope=Scope.LIST,
-        steps=_DELETES,
-        why="finds the delete marker of a delete whose answer was lost, for an undo",
-        calls=("ListObjectVersions",),
-    ),
-    Permission(
-        action="s3:ListBucketVersions",
-        place=Place.SOURCE,
-        scope=Scope.LIST,
-        steps=frozenset({Step.UNDO}),
-        why="lists what is below a delete marker before it is removed",
-        calls=("ListObjectVersions",),
-    ),
-    Permission(
-        action="s3:GetBucketVersioning",
-        place=Place.SOURCE,
-        scope=Scope.BUCKET,
-        steps=_DELETES | _LOOKS,
-        why="a delete is refused where versioning is suspended, or not known",
-        calls=("GetBucketVersioning",),
-    ),
-    Permission(
-        action="s3:GetBucketNotification",
-        place=Place.SOURCE,
-        scope=Scope.BUCKET,
-        steps=_DELETES | _LOOKS,
-        why="the plan tells to whom deletes send events",
-        calls=("GetBucketNotificationConfiguration",),
-    ),
-    Permission(
-        action="s3:GetReplicationConfiguration",
-        place=Place.SOURCE,
-        scope=Scope.BUCKET,
-        steps=_DELETES | _LOOKS,
-        why="the plan tells where delete markers are replicated to",
-        calls=("GetBucketReplication",),
-    ),
-    Permission(
-        action="s3:GetBucketRequestPayment",
-        place=Place.SOURCE,
-        scope=Scope.BUCKET,
-        steps=_DELETES | _LOOKS,
-        why="the plan tells that requests are paid by who sends them",
-        calls=("GetBucketRequestPayment",),
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES | _LOOKS,
-        why="reads the sources of copies; HEAD of single objects",
-        calls=(*_READS, "CopyObject", "UploadPartCopy"),
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=frozenset({Step.VERIFY}),
-        why="compares originals, by HEAD or byte by byte",
-        calls=_READS,
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_DELETES,
-        why="HEAD before each delete; S3 asks for it too where a delete is conditional on an ETag",
-        calls=("HeadObject", "DeleteObject", "DeleteObjects"),
-    ),
-    Permission(
-        action="s3:GetObjectVersion",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES | _VERIFIES | _LOOKS,
-        why="reads the versions that the manifest names",
-        calls=(*_READS, "CopyObject", "UploadPartCopy"),
-        when=lambda request: request.names_versions,
-    ),
-    Permission(
-        action="s3:GetObjectAttributes",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="tells part sizes, so that copies in parts have their sources' ETags",
-        calls=("GetObjectAttributes",),
-    ),
-    Permission(
-        action="s3:GetObjectAttributes",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_VERIFIES,
-        why="tells part sizes, so that checksums of parts can be compared",
-        calls=("GetObjectAttributes",),
-        when=_parts_are_compared,
-    ),
-    Permission(
-        action="s3:GetObjectVersionAttributes",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES | _VERIFIES,
-        why="part sizes of the versions that the manifest names",
-        calls=("GetObjectAttributes",),
-        when=lambda request: request.names_versions and (request.step in _COPIES or _parts_are_compared(request)),
-    ),
-    Permission(
-        action="s3:GetObjectTagging",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES | _VERIFIES | {Step.CHECK},
-        why="a copy takes the source's tags along, and fails where it may not; --with-tags compares them",
-        calls=("GetObjectTagging", "CopyObject"),
-        when=_tags_are_read,
-    ),
-    Permission(
-        action="s3:GetObjectVersionTagging",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES | _VERIFIES,
-        why="tags of the versions that the manifest names",
-        calls=("GetObjectTagging", "CopyObject"),
-        when=lambda request: request.names_versions and _tags_are_read(request),
-    ),
-    Permission(
-        action="s3:GetObjectAcl",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="--keep acl reads grants",
-        calls=("GetObjectAcl",),
-        when=lambda request: Keep.ACL in request.attributes.keep,
-    ),
-    Permission(
-        action="s3:GetObjectVersionAcl",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="grants of the versions that the manifest names",
-        calls=("GetObjectAcl",),
-        when=lambda request: request.names_versions and Keep.ACL in request.attributes.keep,
-    ),
-    Permission(
-        action="s3:GetObjectRetention",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="--keep lock: HEAD tells a retention only to who may read it",
-        calls=("HeadObject",),
-        when=lambda request: Keep.LOCK in request.attributes.keep,
-    ),
-    Permission(
-        action="s3:GetObjectLegalHold",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="--keep lock: HEAD tells a legal hold only to who may read it",
-        calls=("HeadObject",),
-        when=lambda request: Keep.LOCK in request.attributes.keep,
-    ),
-    Permission(
-        action="s3:DeleteObject",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=_DELETES,
-        why="deletes originals; with versioning this puts a marker, and no version is deleted",
-        calls=("DeleteObject", "DeleteObjects"),
-    ),
-    Permission(
-        action="s3:DeleteObjectVersion",
-        place=Place.SOURCE,
-        scope=Scope.OBJECTS,
-        steps=frozenset({Step.UNDO}),
-        why="removes the delete markers that a job recorded; S3 has no action for markers alone",
-        calls=("DeleteObject", "DeleteObjects"),
-    ),
-    Permission(
-        action="kms:Decrypt",
-        place=Place.SOURCE,
-        scope=Scope.KEY,
-        steps=_COPIES | _VERIFIES | {Step.CHECK},
-        why="reads originals that the key encrypts",
-        calls=("CopyObject", "UploadPartCopy", "GetObject"),
-    ),
-    # ------------------------------------------------------------------------------------------------------ the target
-    Permission(
-        action="s3:ListBucket",
-        place=Place.TARGET,
-        scope=Scope.LIST,
-        steps=_ON_TARGET,
-        why="lists what is at the target: before copies, to verify, and before deletes",
-        calls=("ListObjectsV2",),
-    ),
-    Permission(
-        action="s3:GetBucketVersioning",
-        place=Place.TARGET,
-        scope=Scope.BUCKET,
-        steps=_COPIES | _LOOKS,
-        why="the plan tells of suspended versioning",
-        calls=("GetBucketVersioning",),
-    ),
-    Permission(
-        action="s3:GetLifecycleConfiguration",
-        place=Place.TARGET,
-        scope=Scope.BUCKET,
-        steps=_COPIES | _LOOKS,
-        why="a job is refused where a rule would delete its copies",
-        calls=("GetBucketLifecycleConfiguration",),
-    ),
-    Permission(
-        action="s3:GetBucketNotification",
-        place=Place.TARGET,
-        scope=Scope.BUCKET,
-        steps=_COPIES | _LOOKS,
-        why="the plan tells to whom copies send events",
-        calls=("GetBucketNotificationConfiguration",),
-    ),
-    Permission(
-        action="s3:GetReplicationConfiguration",
-        place=Place.TARGET,
-        scope=Scope.BUCKET,
-        steps=_COPIES | _LOOKS,
-        why="the plan tells where copies are replicated to",
-        calls=("GetBucketReplication",),
-    ),
-    Permission(
-        action="s3:GetEncryptionConfiguration",
-        place=Place.TARGET,
-        scope=Scope.BUCKET,
-        steps=_COPIES | _LOOKS,
-        why="the plan tells of an encryption that changes ETags",
-        calls=("GetBucketEncryption",),
-    ),
-    Permission(
-        action="s3:GetBucketObjectLockConfiguration",
-        place=Place.TARGET,
-        scope=Scope.BUCKET,
-        steps=_COPIES | _LOOKS,
-        why="the plan tells of a default retention",
-        calls=("GetObjectLockConfiguration",),
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="HEAD of what is at the target: taken keys, lost answers",
-        calls=("HeadObject",),
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_VERIFIES,
-        why="compares copies, by HEAD or byte by byte",
-        calls=_READS,
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_DELETES,
-        why="HEAD of copies before their originals are deleted",
-        calls=("HeadObject",),
-    ),
-    Permission(
-        action="s3:GetObjectVersion",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="HEAD of the version that a copy made",
-        calls=("HeadObject",),
-        when=_versions_of_copies_are_read,
-    ),
-    Permission(
-        action="s3:GetObjectAttributes",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_VERIFIES,
-        why="tells part sizes, so that checksums of parts can be compared",
-        calls=("GetObjectAttributes",),
-        when=_parts_are_compared,
-    ),
-    Permission(
-        action="s3:GetObjectTagging",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES | _VERIFIES,
-        why="--with-tags compares the copies' tags, and skip-if-same those of what is at the target",
-        calls=("GetObjectTagging",),
-        when=_tags_of_target_are_read,
-    ),
-    Permission(
-        action="s3:GetObjectVersionTagging",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_VERIFIES,
-        why="--with-tags reads the tags of the version that was verified",
-        calls=("GetObjectTagging",),
-        when=lambda request: request.is_target_versioned and Attribute.TAGS in request.compared,
-    ),
-    Permission(
-        action="s3:PutObject",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="writes copies, in one request or in parts",
-        calls=("CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
-    ),
-    Permission(
-        action="s3:AbortMultipartUpload",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="drops the parts of a copy that failed or was stopped; else they stay and are billed",
-        calls=("AbortMultipartUpload",),
-    ),
-    Permission(
-        action="s3:PutObjectTagging",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="copies have tags",
-        calls=("CopyObject", "CreateMultipartUpload", "PutObjectTagging"),
-        when=lambda request: request.attributes.tags != {},
-    ),
-    Permission(
-        action="s3:PutObjectVersionTagging",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="tags that a copy's header cannot carry are put on the version that it made",
-        calls=("PutObjectTagging",),
-        when=lambda request: request.is_target_versioned and request.attributes.tags != {},
-    ),
-    Permission(
-        action="s3:DeleteObjectTagging",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="on a store other than AWS copies without tags (--no-tags; --keep tags) have theirs taken away",
-        calls=("DeleteObjectTagging",),
-        when=_tags_may_be_taken_away,
-    ),
-    Permission(
-        action="s3:DeleteObjectVersionTagging",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="the same, of the version that a copy made",
-        calls=("DeleteObjectTagging",),
-        when=lambda request: request.is_target_versioned and _tags_may_be_taken_away(request),
-    ),
-    Permission(
-        action="s3:PutObjectAcl",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="copies get grants (--keep acl, --acl, --grant)",
-        calls=("CopyObject", "CreateMultipartUpload", "PutObjectAcl"),
-        when=lambda request: request.sets_acl,
-    ),
-    Permission(
-        action="s3:PutObjectVersionAcl",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="on a store other than AWS grants are put on the version that a copy made",
-        calls=("PutObjectAcl",),
-        when=lambda request: Keep.ACL in request.attributes.keep and _versions_of_copies_are_read(request),
-    ),
-    Permission(
-        action="s3:GetObjectAcl",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="grants are looked at: by skip-if-same, and after each copy on a store other than AWS",
-        calls=("GetObjectAcl",),
-        when=lambda request: request.sets_acl and request.looks_at_copies,
-    ),
-    Permission(
-        action="s3:GetObjectVersionAcl",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="on a store other than AWS the grants of the version that a copy made are looked at",
-        calls=("GetObjectAcl",),
-        when=lambda request: request.sets_acl and _versions_of_copies_are_read(request),
-    ),
-    Permission(
-        action="s3:PutObjectRetention",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="copies get a retention (--keep lock, --object-lock-mode)",
-        calls=("CopyObject", "CreateMultipartUpload", "PutObjectRetention"),
-        when=lambda request: request.sets_retention,
-    ),
-    Permission(
-        action="s3:GetObjectRetention",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="the retention is looked at: by skip-if-same, and after each copy on a store other than AWS",
-        calls=("HeadObject",),
-        when=lambda request: request.sets_retention and request.looks_at_copies,
-    ),
-    Permission(
-        action="s3:PutObjectLegalHold",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="copies get a legal hold (--keep lock, --object-lock-legal-hold)",
-        calls=("CopyObject", "CreateMultipartUpload", "PutObjectLegalHold"),
-        when=lambda request: request.sets_legal_hold,
-    ),
-    Permission(
-        action="s3:GetObjectLegalHold",
-        place=Place.TARGET,
-        scope=Scope.OBJECTS,
-        steps=_COPIES,
-        why="the legal hold is looked at: by skip-if-same, and after each copy on a store other than AWS",
-        calls=("HeadObject",),
-        when=lambda request: request.sets_legal_hold and request.looks_at_copies,
-    ),
-    Permission(
-        action="kms:GenerateDataKey",
-        place=Place.TARGET,
-        scope=Scope.KEY,
-        steps=_COPIES,
-        why="writes copies that the key encrypts",
-        calls=("CopyObject", "CreateMultipartUpload", "UploadPartCopy"),
-    ),
-    Permission(
-        action="kms:Decrypt",
-        place=Place.TARGET,
-        scope=Scope.KEY,
-        steps=_COPIES | _VERIFIES,
-        why="completes copies in parts, and reads copies to verify them",
-        calls=("UploadPartCopy", "CompleteMultipartUpload", "GetObject"),
-    ),
-    # --------------------------------------------------------------------------------------------- manifest and report
-    Permission(
-        action="s3:ListBucket",
-        place=Place.MANIFEST,
-        scope=Scope.BUCKET,
-        steps=frozenset({Step.MANIFEST}),
-        why="a name that is free is told as free (404) only to who may list the bucket; not needed with --force",
-        calls=("HeadObject",),
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.MANIFEST,
-        scope=Scope.OBJECTS,
-        steps=_JOBS - {Step.UNDO} | {Step.PLAN},
-        why="reads the manifest, and pins it by its ETag",
-        calls=_READS,
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.MANIFEST,
-        scope=Scope.OBJECTS,
-        steps=frozenset({Step.MANIFEST}),
-        why="looks whether the name is free; not needed with --force",
-        calls=("HeadObject",),
-    ),
-    Permission(
-        action="s3:PutObject",
-        place=Place.MANIFEST,
-        scope=Scope.OBJECTS,
-        steps=frozenset({Step.MANIFEST}),
-        why="writes the manifest",
-        calls=("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
-    ),
-    Permission(
-        action="s3:AbortMultipartUpload",
-        place=Place.MANIFEST,
-        scope=Scope.OBJECTS,
-        steps=frozenset({Step.MANIFEST}),
-        why="drops the parts of a manifest whose upload failed",
-        calls=("AbortMultipartUpload",),
-    ),
-    Permission(
-        action="kms:Decrypt",
-        place=Place.MANIFEST,
-        scope=Scope.KEY,
-        steps=_JOBS - {Step.UNDO} | {Step.PLAN, Step.MANIFEST},
-        why="reads the manifest, or completes its upload in parts",
-        calls=("GetObject", "UploadPart", "CompleteMultipartUpload"),
-    ),
-    Permission(
-        action="kms:GenerateDataKey",
-        place=Place.MANIFEST,
-        scope=Scope.KEY,
-        steps=frozenset({Step.MANIFEST}),
-        why="writes the manifest",
-        calls=("PutObject", "CreateMultipartUpload", "UploadPart"),
-    ),
-    Permission(
-        action="s3:PutObject",
-        place=Place.REPORT,
-        scope=Scope.OBJECTS,
-        steps=_JOBS,
-        why="writes the completion report",
-        calls=("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
-    ),
-    Permission(
-        action="s3:AbortMultipartUpload",
-        place=Place.REPORT,
-        scope=Scope.OBJECTS,
-        steps=_JOBS,
-        why="drops the parts of a report whose upload failed",
-        calls=("AbortMultipartUpload",),
-    ),
-    Permission(
-        action="s3:GetObject",
-        place=Place.REPORT,
-        scope=Scope.OBJECTS,
-        steps=_JOBS,
-        why="HEAD of a file of the report whose last answer was lost",
-        calls=("HeadObject",),
-    ),
-    Permission(
-        action="kms:GenerateDataKey",
-        place=Place.REPORT,
-        scope=Scope.KEY,
-        steps=_JOBS,
-        why="writes the completion report",
-        calls=("PutObject", "CreateMultipartUpload", "UploadPart"),
-    ),
-    Permission(
-        action="kms:Decrypt",
-        place=Place.REPORT,
-        scope=Scope.KEY,
-        steps=_JOBS,
-        why="completes the upload of a report in parts",
-        calls=("UploadPart", "CompleteMultipartUpload"),
+    *_at(
+        Place.SOURCE,
+        Scope.LIST,
+        _need(
+            "s3:ListBucket",
+            _ON_SOURCE,
+            "lists objects below the prefix, and asks for the store's time",
+            ("ListObjectsV2", "HeadBucket"),
+        ),
+        _need(
+            "s3:ListBucketVersions",
+            _DELETES,
+            "finds the delete marker of a delete whose answer was lost, for an undo",
+            ("ListObjectVersions",),
+        ),
+        _need(
+            "s3:ListBucketVersions",
+            frozenset({Step.UNDO}),
+            "lists what is below a delete marker before it is removed",
+            ("ListObjectVersions",),
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.BUCKET,
+        _need(
+            "s3:GetBucketVersioning",
+            _DELETES | _LOOKS,
+            "a delete is refused where versioning is suspended, or not known",
+            ("GetBucketVersioning",),
+        ),
+        _need(
+            "s3:GetBucketNotification",
+            _DELETES | _LOOKS,
+            "the plan tells to whom deletes send events",
+            ("GetBucketNotificationConfiguration",),
+        ),
+        _need(
+            "s3:GetReplicationConfiguration",
+            _DELETES | _LOOKS,
+            "the plan tells where delete markers are replicated to",
+            ("GetBucketReplication",),
+        ),
+        _need(
+            "s3:GetBucketRequestPayment",
+            _DELETES | _LOOKS,
+            "the plan tells that requests are paid by who sends them",
+            ("GetBucketRequestPayment",),
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.OBJECTS,
+        _need(
+            "s3:GetObject",
+            _COPIES | _LOOKS,
+            "reads the sources of copies; HEAD of single objects",
+            (*_READS, "CopyObject", "UploadPartCopy"),
+        ),
+        _need("s3:GetObject", frozenset({Step.VERIFY}), "compares originals, by HEAD or byte by byte", _READS),
+        _need(
+            "s3:GetObject",
+            _DELETES,
+            "HEAD before each delete; S3 asks for it too where a delete is conditional on an ETag",
+            ("HeadObject", "DeleteObject", "DeleteObjects"),
+        ),
+        _need(
+            "s3:GetObjectVersion",
+            _COPIES | _VERIFIES | _LOOKS,
+            "reads the versions that the manifest names",
+            (*_READS, "CopyObject", "UploadPartCopy"),
+            when=lambda request: request.names_versions,
+        ),
+        _need(
+            "s3:GetObjectAttributes",
+            _COPIES,
+            "tells part sizes, so that copies in parts have their sources' ETags",
+            ("GetObjectAttributes",),
+        ),
+        _need(
+            "s3:GetObjectAttributes",
+            _VERIFIES,
+            "tells part sizes, so that checksums of parts can be compared",
+            ("GetObjectAttributes",),
+            when=_parts_are_compared,
+        ),
+        _need(
+            "s3:GetObjectVersionAttributes",
+            _COPIES | _VERIFIES,
+            "part sizes of the versions that the manifest names",
+            ("GetObjectAttributes",),
+            when=lambda request: request.names_versions and (request.step in _COPIES or _parts_are_compared(request)),
+        ),
+        _need(
+            "s3:GetObjectTagging",
+            _COPIES | _VERIFIES | {Step.CHECK},
+            "a copy takes the source's tags along, and fails where it may not; --with-tags compares them",
+            ("GetObjectTagging", "CopyObject"),
+            when=_tags_are_read,
+        ),
+        _need(
+            "s3:GetObjectVersionTagging",
+            _COPIES | _VERIFIES,
+            "tags of the versions that the manifest names",
+            ("GetObjectTagging", "CopyObject"),
+            when=lambda request: request.names_versions and _tags_are_read(request),
+        ),
+        _need(
+            "s3:GetObjectAcl",
+            _COPIES,
+            "--keep acl reads grants",
+            ("GetObjectAcl",),
+            when=lambda request: Keep.ACL in request.attributes.keep,
+        ),
+        _need(
+            "s3:GetObjectVersionAcl",
+            _COPIES,
+            "grants of the versions that the manifest names",
+            ("GetObjectAcl",),
+            when=lambda request: request.names_versions and Keep.ACL in request.attributes.keep,
+        ),
+        _need(
+            "s3:GetObjectRetention",
+            _COPIES,
+            "--keep lock: HEAD tells a retention only to who may read it",
+            ("HeadObject",),
+            when=lambda request: Keep.LOCK in request.attributes.keep,
+        ),
+        _need(
+            "s3:GetObjectLegalHold",
+            _COPIES,
+            "--keep lock: HEAD tells a legal hold only to who may read it",
+            ("HeadObject",),
+            when=lambda request: Keep.LOCK in request.attributes.keep,
+        ),
+        _need(
+            "s3:DeleteObject",
+            _DELETES,
+            "deletes originals; with versioning this puts a marker, and no version is deleted",
+            ("DeleteObject", "DeleteObjects"),
+        ),
+        _need(
+            "s3:DeleteObjectVersion",
+            frozenset({Step.UNDO}),
+            "removes the delete markers that a job recorded; S3 has no action for markers alone",
+            ("DeleteObject", "DeleteObjects"),
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.KEY,
+        _need(
+            "kms:Decrypt",
+            _COPIES | _VERIFIES | {Step.CHECK},
+            "reads originals that the key encrypts",
+            ("CopyObject", "UploadPartCopy", "GetObject"),
+        ),
+    ),
+    *_at(
+        Place.TARGET,
+        Scope.LIST,
+        _need(
+            "s3:ListBucket",
+            _ON_TARGET,
+            "lists what is at the target: before copies, to verify, and before deletes",
+            ("ListObjectsV2",),
+        ),
+    ),
+    *_at(
+        Place.TARGET,
+        Scope.BUCKET,
+        _need(
+            "s3:GetBucketVersioning",
+            _COPIES | _LOOKS,
+            "the plan tells of suspended versioning",
+            ("GetBucketVersioning",),
+        ),
+        _need(
+            "s3:GetLifecycleConfiguration",
+            _COPIES | _LOOKS,
+            "a job is refused where a rule would delete its copies",
+            ("GetBucketLifecycleConfiguration",),
+        ),
+        _need(
+            "s3:GetBucketNotification",
+            _COPIES | _LOOKS,
+            "the plan tells to whom copies send events",
+            ("GetBucketNotificationConfiguration",),
+        ),
+        _need(
+            "s3:GetReplicationConfiguration",
+            _COPIES | _LOOKS,
+            "the plan tells where copies are replicated to",
+            ("GetBucketReplication",),
+        ),
+        _need(
+            "s3:GetEncryptionConfiguration",
+            _COPIES | _LOOKS,
+            "the plan tells of an encryption that changes ETags",
+            ("GetBucketEncryption",),
+        ),
+        _need(
+            "s3:GetBucketObjectLockConfiguration",
+            _COPIES | _LOOKS,
+            "the plan tells of a default retention",
+            ("GetObjectLockConfiguration",),
+        ),
+    ),
+    *_at(
+        Place.TARGET,
+        Scope.OBJECTS,
+        _need("s3:GetObject", _COPIES, "HEAD of what is at the target: taken keys, lost answers", ("HeadObject",)),
+        _need("s3:GetObject", _VERIFIES, "compares copies, by HEAD or byte by byte", _READS),
+        _need("s3:GetObject", _DELETES, "HEAD of copies before their originals are deleted", ("HeadObject",)),
+        _need(
+            "s3:GetObjectVersion",
+            _COPIES,
+            "HEAD of the version that a copy made",
+            ("HeadObject",),
+            when=_versions_of_copies_are_read,
+        ),
+        _need(
+            "s3:GetObjectAttributes",
+            _VERIFIES,
+            "tells part sizes, so that checksums of parts can be compared",
+            ("GetObjectAttributes",),
+            when=_parts_are_compared,
+        ),
+        _need(
+            "s3:GetObjectTagging",
+            _COPIES | _VERIFIES,
+            "--with-tags compares the copies' tags, and skip-if-same those of what is at the target",
+            ("GetObjectTagging",),
+            when=_tags_of_target_are_read,
+        ),
+        _need(
+            "s3:GetObjectVersionTagging",
+            _VERIFIES,
+            "--with-tags reads the tags of the version that was verified",
+            ("GetObjectTagging",),
+            when=lambda request: request.is_target_versioned and Attribute.TAGS in request.compared,
+        ),
+        _need(
+            "s3:PutObject",
+            _COPIES,
+            "writes copies, in one request or in parts",
+            ("CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
+        ),
+        _need(
+            "s3:AbortMultipartUpload",
+            _COPIES,
+            "drops the parts of a copy that failed or was stopped; else they stay and are billed",
+            ("AbortMultipartUpload",),
+        ),
+        _need(
+            "s3:PutObjectTagging",
+            _COPIES,
+            "copies have tags",
+            ("CopyObject", "CreateMultipartUpload", "PutObjectTagging"),
+            when=lambda request: request.attributes.tags != {},
+        ),
+        _need(
+            "s3:PutObjectVersionTagging",
+            _COPIES,
+            "tags that a copy's header cannot carry are put on the version that it made",
+            ("PutObjectTagging",),
+            when=lambda request: request.is_target_versioned and request.attributes.tags != {},
+        ),
+        _need(
+            "s3:DeleteObjectTagging",
+            _COPIES,
+            "on a store other than AWS copies without tags (--no-tags; --keep tags) have theirs taken away",
+            ("DeleteObjectTagging",),
+            when=_tags_may_be_taken_away,
+        ),
+        _need(
+            "s3:DeleteObjectVersionTagging",
+            _COPIES,
+            "the same, of the version that a copy made",
+            ("DeleteObjectTagging",),
+            when=lambda request: request.is_target_versioned and _tags_may_be_taken_away(request),
+        ),
+        _need(
+            "s3:PutObjectAcl",
+            _COPIES,
+            "copies get grants (--keep acl, --acl, --grant)",
+            ("CopyObject", "CreateMultipartUpload", "PutObjectAcl"),
+            when=lambda request: request.sets_acl,
+        ),
+        _need(
+            "s3:PutObjectVersionAcl",
+            _COPIES,
+            "on a store other than AWS grants are put on the version that a copy made",
+            ("PutObjectAcl",),
+            when=lambda request: Keep.ACL in request.attributes.keep and _versions_of_copies_are_read(request),
+        ),
+        _need(
+            "s3:GetObjectAcl",
+            _COPIES,
+            "grants are looked at: by skip-if-same, and after each copy on a store other than AWS",
+            ("GetObjectAcl",),
+            when=lambda request: request.sets_acl and request.looks_at_copies,
+        ),
+        _need(
+            "s3:GetObjectVersionAcl",
+            _COPIES,
+            "on a store other than AWS the grants of the version that a copy made are looked at",
+            ("GetObjectAcl",),
+            when=lambda request: request.sets_acl and _versions_of_copies_are_read(request),
+        ),
+        _need(
+            "s3:PutObjectRetention",
+            _COPIES,
+            "copies get a retention (--keep lock, --object-lock-mode)",
+            ("CopyObject", "CreateMultipartUpload", "PutObjectRetention"),
+            when=lambda request: request.sets_retention,
+        ),
+        _need(
+            "s3:GetObjectRetention",
+            _COPIES,
+            "the retention is looked at: by skip-if-same, and after each copy on a store other than AWS",
+            ("HeadObject",),
+            when=lambda request: request.sets_retention and request.looks_at_copies,
+        ),
+        _need(
+            "s3:PutObjectLegalHold",
+            _COPIES,
+            "copies get a legal hold (--keep lock, --object-lock-legal-hold)",
+            ("CopyObject", "CreateMultipartUpload", "PutObjectLegalHold"),
+            when=lambda request: request.sets_legal_hold,
+        ),
+        _need(
+            "s3:GetObjectLegalHold",
+            _COPIES,
+            "the legal hold is looked at: by skip-if-same, and after each copy on a store other than AWS",
+            ("HeadObject",),
+            when=lambda request: request.sets_legal_hold and request.looks_at_copies,
+        ),
+    ),
+    *_at(
+        Place.TARGET,
+        Scope.KEY,
+        _need(
+            "kms:GenerateDataKey",
+            _COPIES,
+            "writes copies that the key encrypts",
+            ("CopyObject", "CreateMultipartUpload", "UploadPartCopy"),
+        ),
+        _need(
+            "kms:Decrypt",
+            _COPIES | _VERIFIES,
+            "completes copies in parts, and reads copies to verify them",
+            ("UploadPartCopy", "CompleteMultipartUpload", "GetObject"),
+        ),
+    ),
+    *_at(
+        Place.MANIFEST,
+        Scope.BUCKET,
+        _need(
+            "s3:ListBucket",
+            frozenset({Step.MANIFEST}),
+            "a name that is free is told as free (404) only to who may list the bucket; not needed with --force",
+            ("HeadObject",),
+        ),
+    ),
+    *_at(
+        Place.MANIFEST,
+        Scope.OBJECTS,
+        _need("s3:GetObject", _JOBS - {Step.UNDO} | {Step.PLAN}, "reads the manifest, and pins it by its ETag", _READS),
+        _need(
+            "s3:GetObject",
+            frozenset({Step.MANIFEST}),
+            "looks whether the name is free; not needed with --force",
+            ("HeadObject",),
+        ),
+        _need(
+            "s3:PutObject",
+            frozenset({Step.MANIFEST}),
+            "writes the manifest",
+            ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
+        ),
+        _need(
+            "s3:AbortMultipartUpload",
+            frozenset({Step.MANIFEST}),
+            "drops the parts of a manifest whose upload failed",
+            ("AbortMultipartUpload",),
+        ),
+    ),
+    *_at(
+        Place.MANIFEST,
+        Scope.KEY,
+        _need(
+            "kms:Decrypt",
+            _JOBS - {Step.UNDO} | {Step.PLAN, Step.MANIFEST},
+            "reads the manifest, or completes its upload in parts",
+            ("GetObject", "UploadPart", "CompleteMultipartUpload"),
+        ),
+        _need(
+            "kms:GenerateDataKey",
+            frozenset({Step.MANIFEST}),
+            "writes the manifest",
+            ("PutObject", "CreateMultipartUpload", "UploadPart"),
+        ),
+    ),
+    *_at(
+        Place.REPORT,
+        Scope.OBJECTS,
+        _need(
+            "s3:PutObject",
+            _JOBS,
+            "writes the completion report",
+            ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"),
+        ),
+        _need(
+            "s3:AbortMultipartUpload",
+            _JOBS,
+            "drops the parts of a report whose upload failed",
+            ("AbortMultipartUpload",),
+        ),
+        _need("s3:GetObject", _JOBS, "HEAD of a file of the report whose last answer was lost", ("HeadObject",)),
+    ),
+    *_at(
+        Place.REPORT,
+        Scope.KEY,
+        _need(
+            "kms:GenerateDataKey",
+            _JOBS,
+            "writes the completion report",
+            ("PutObject", "CreateMultipartUpload", "UploadPart"),
+        ),
+        _need(
+            "kms:Decrypt", _JOBS, "completes the upload of a report in parts", ("UploadPart", "CompleteMultipartUpload")
+        ),
     ),
 )
 """The table. Where several rows of one place name the same action, each says another reason for it."""

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from s3batch.model.errors import UsageError
 from s3batch.model.objects import S3Object, S3Prefix
-from s3batch.plan.permissions import Permission, Place, PolicyRequest, Scope, Step, needed_permissions
+from s3batch.plan.permissions import Permission, needed_permissions
+from s3batch.plan.policy_request import Place, PolicyRequest, Scope, Step
 
 PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov")
 

@@ -10,7 +10,8 @@ import s3batch
 from s3batch.model.attributes import Attribute, CopyAttributes, Keep
 from s3batch.model.job import Level
 from s3batch.model.objects import S3Object, S3Prefix
-from s3batch.plan.permissions import PERMISSIONS, Place, PolicyRequest, Scope, Step, needed_permissions
+from s3batch.plan.permissions import PERMISSIONS, needed_permissions
+from s3batch.plan.policy_request import Place, PolicyRequest, Scope, Step
 
 PACKAGE = Path(s3batch.__file__).parent
 OPERATION = re.compile(

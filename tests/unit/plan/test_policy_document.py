@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from s3batch.model.errors import UsageError
 from s3batch.model.objects import S3Object, S3Prefix
-from s3batch.plan.permissions import Place, PolicyRequest, Step
 from s3batch.plan.policy_document import (
     bucket_policy,
     explanations,
@@ -20,6 +19,7 @@ from s3batch.plan.policy_document import (
     require_kms_key,
     statements_of,
 )
+from s3batch.plan.policy_request import Place, PolicyRequest, Step
 from tests.keys import HOSTILE_KEYS
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
