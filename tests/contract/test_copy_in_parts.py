@@ -9,13 +9,17 @@ import pytest
 
 from s3batch.execute.journal import JournalFile
 from s3batch.model.errors import UnavailableError
+from s3batch.model.objects import S3Prefix
 from s3batch.operations import copy as copying
 from s3batch.operations.task import ChunkWork, PinnedSource, TaskContext
+from s3batch.plan.policy_document import identity_policy
+from s3batch.plan.policy_request import PolicyRequest, Step
 from s3batch.s3.client import S3Client
-from s3batch.s3.errors import PermissionExpiredError
+from s3batch.s3.errors import PermissionExpiredError, S3RefusedError
 from tests.contract.chunks import codes, list_all, pin, run, run_until_error
 from tests.contract.test_copy import SOURCE, TARGET, StartProxy, failing, list_uploads, operation, with_journal
-from tests.servers.server import Server
+from tests.servers.server import Server, register_profile
+from tests.servers.users import make_user, without
 
 MIB = 1024**2
 FIRST, LAST = b"1" * (5 * MIB), b"2" * 1000
@@ -118,6 +122,29 @@ def test_a_target_that_appears_during_the_upload_is_left_alone(
     assert codes(work, outcomes) == {KEY: "TargetExists"}
     assert list_all(ministack, bucket_name, TARGET)[TARGET + "k"][1] == len(b"a colleague's")
     assert list_uploads(ministack, bucket_name) == []
+
+
+@pytest.mark.parametrize("may_abort", [True, False])
+def test_an_upload_stays_open_where_it_may_not_be_aborted(
+    ministack: Server, bucket_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, may_abort: bool
+) -> None:
+    """So the policy that is written for a copy allows it: what stays open is billed."""
+    work = make_large(ministack, bucket_name)
+    source, target = (S3Prefix(bucket=bucket_name, prefix=prefix) for prefix in (SOURCE, TARGET))
+    request = PolicyRequest(step=Step.COPY, source=source, target=target, is_aws=False)
+    policy = identity_policy(request, partition="aws")
+    if not may_abort:
+        policy = without(policy, "Target", "s3:AbortMultipartUpload")
+    user = replace(make_user(ministack, [policy]), name="ministack-user")
+    register_profile(user)
+
+    async def fail(*_: Any, **__: Any) -> object:  # noqa: ANN401
+        raise S3RefusedError("no part", code="AccessDenied", status=403)
+
+    monkeypatch.setattr(S3Client, "upload_part_copy", fail)
+    outcomes = run(user, operation(bucket_name), work, prepare=with_journal(tmp_path, epoch=1))
+    assert codes(work, outcomes) == {KEY: "AccessDenied"}
+    assert list_uploads(ministack, bucket_name) == ([] if may_abort else [TARGET + "k"])
 
 
 def interrupted(name: str, *, is_done_first: bool) -> Callable[..., Any]:

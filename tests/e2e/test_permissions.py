@@ -10,8 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.archive import PART_BYTES, fill_archive
-from tests.e2e.policies import commands_of, make_user, without, written_policy
+from tests.e2e.policies import commands_of, written_policy
 from tests.servers.server import Server
+from tests.servers.users import make_user, without
 
 IN_PARTS = ("--multipart-threshold", str(PART_BYTES))
 
