@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from s3batch.model.errors import UsageError
+from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.objects import S3Object, S3Prefix
 from s3batch.plan.permissions import Permission, needed_permissions
 from s3batch.plan.policy_request import Place, PolicyRequest, Scope, Step
@@ -23,6 +23,9 @@ PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov")
 
 MAX_POLICY_CHARACTERS: Final = 6_144
 """Of a managed policy, white space not counted ("IAM and AWS STS quotas", read 2026-11)."""
+
+_ALIAS: Final = "-s3alias"
+"""The end of an access point's alias ("Using a bucket-style alias for your access point", read 2026-11)."""
 
 _VERSION: Final = "2012-10-17"
 _MEANING: Final = str.maketrans({each: f"${{{each}}}" for each in "*?$"})
@@ -69,7 +72,12 @@ def partition_of(region: str | None) -> str:
 
 
 def statements_of(request: PolicyRequest, *, partition: str) -> tuple[Statement, ...]:
-    """Return the statements that a request needs, by place and scope."""
+    """Return the statements that a request needs, by place and scope.
+
+    Raises:
+        RefusedError: code ``AccessPoint``: a place is not named by its bucket.
+    """
+    _refuse_access_points(request)
     needed = needed_permissions(request)
     return tuple(
         _statement(request, place, scope, chosen, partition)
@@ -218,6 +226,17 @@ def _folder(report: S3Prefix | None) -> S3Prefix | None:
     if report is None or not report.prefix:
         return report
     return S3Prefix(bucket=report.bucket, prefix=f"{report.prefix.rstrip('/')}/")
+
+
+def _refuse_access_points(request: PolicyRequest) -> None:
+    """Refuse what policies name in another way: an ARN of other parts; an alias, which they do not take at all."""
+    for place, where in _where(request).items():
+        if where.bucket.startswith("arn:") or where.bucket.endswith(_ALIAS):
+            raise RefusedError(
+                f"The {place} is an access point, {where.bucket!r}: its policies are not written here.",
+                code="AccessPoint",
+                way_out="Name the bucket behind it.",
+            )
 
 
 def _buckets(request: PolicyRequest) -> list[str]:

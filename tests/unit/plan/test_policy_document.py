@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3batch.model.errors import UsageError
+from s3batch.model.errors import RefusedError, UsageError
 from s3batch.model.objects import S3Object, S3Prefix
 from s3batch.plan.policy_document import (
     bucket_policy,
@@ -157,6 +157,16 @@ def test_a_bucket_that_the_step_does_not_touch_is_refused() -> None:
         bucket_policy(request_of(), partition="aws", bucket="other", principals=[ROLE])
     assert caught.value.code == "NotOfThisJob"
     assert "archive, staging" in caught.value.way_out
+
+
+@pytest.mark.parametrize("bucket", ["arn:aws:s3:us-east-1:111122223333:accesspoint", "mine-x1y2z3-s3alias"])
+def test_an_access_point_is_refused(bucket: str) -> None:
+    """A policy of its name would allow nothing."""
+    request = PolicyRequest(step=Step.UNDO, source=S3Prefix(bucket=bucket, prefix="sdo/"))
+    with pytest.raises(RefusedError) as caught:
+        identity_policy(request, partition="aws")
+    assert caught.value.code == "AccessPoint"
+    assert caught.value.way_out == "Name the bucket behind it."
 
 
 @pytest.mark.parametrize("text", ["alias/x", "arn:aws:kms:us-east-1:111122223333:alias/x", "", f"{KEY} "])
