@@ -26,7 +26,8 @@ LEFT_OVER_AFTER_MS = 3_600_000
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(CANARY_START + r"([0-9a-f]{32})-(\d{8}T\d{6}Z)-([a-z-]{1,30})")
-_FIRST_PRINTABLE = " "
+_HARD_CHARACTERS = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""Stores change or break such keys in listings of versions, by which canaries are removed (MiniStack, moto, seen)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,19 +77,18 @@ def parse_probe_prefix(text: str) -> S3Prefix:
         RefusedError: ``InexactPrefix``.
     """
     place = require_exact_prefix(parse_s3_uri(text), raw=False)
+    if _HARD_CHARACTERS.search(place.prefix):
+        raise UsageError(
+            f"--probe-prefix {text!r} has a control character, or one that UTF-8 or XML has not.",
+            code="InvalidProbePrefix",
+            way_out="Name a prefix of letters, digits and '/'.",
+        )
     n_bytes, most = len(place.prefix.encode()), MAX_KEY_BYTES - MAX_NAME_BYTES
     if n_bytes > most:
         raise UsageError(
             f"--probe-prefix {text!r} has {n_bytes:,} bytes: no more than {most} leave room for a canary's name.",
             code="InvalidProbePrefix",
             way_out="Name a shorter prefix.",
-        )
-    # stores change such keys in listings of versions, by which canaries are removed (MiniStack, moto, seen)
-    if any(character < _FIRST_PRINTABLE for character in place.prefix):
-        raise UsageError(
-            f"--probe-prefix {text!r} has a control character.",
-            code="InvalidProbePrefix",
-            way_out="Name a prefix of letters, digits and '/'.",
         )
     return place
 

@@ -24,6 +24,7 @@ from s3batch.model.job import (
     Level,
     ManifestSource,
     Operation,
+    ProbeOptions,
     VerifyOptions,
 )
 from s3batch.model.status import JobStatus
@@ -245,3 +246,26 @@ def test_a_move_requires_what_its_verify_compares_and_so_does_its_retry(ledger: 
     complete(ledger, "move-3", kept=2, code="NotProven")
     _, verify, delete = again(ledger, "move-0")
     assert (verify.spec.verify.attributes, delete.spec.delete.required) == (asked, asked)
+
+
+def test_a_retry_writes_no_canaries(ledger: LedgerStore) -> None:
+    """The prefix was named for another job, and a retry may be a dry run; of moves as of single jobs."""
+    named = replace(specification(), probe=ProbeOptions(prefixes=("s3://archive/probes/",)))
+    ledger.create_jobs([new_job("copy-1", spec=named)], now_ms=0)
+    complete(ledger, "copy-1", failed=2)
+    numbers = count()
+    create_move(
+        ledger,
+        named,
+        verify=VerifyOptions(),
+        delete=DeleteOptions(),
+        is_confirmed=True,
+        now_ms=0,
+        make_id=lambda: f"move-{next(numbers)}",
+    )
+    assert ledger.get_job("move-3").spec.probe == named.probe  # each step of a move may write them
+    for step in ("move-1", "move-2"):
+        complete(ledger, step)
+    complete(ledger, "move-3", kept=2, code="TargetMissing")
+    retried = [*again(ledger, "copy-1"), *retry(ledger, ledger.find_jobs("move-0"), now_ms=9)]
+    assert {job.spec.probe for job in retried} == {ProbeOptions()}

@@ -73,6 +73,7 @@ def test_canaries_are_left_over_when_their_prober_asks_or_began_long_ago() -> No
         ("s3://bucket/tmp", RefusedError, "InexactPrefix", "no final '/'"),
         (f"s3://bucket/{'x' * (MAX_KEY_BYTES - MAX_NAME_BYTES)}/", UsageError, "InvalidProbePrefix", "925 bytes"),
         ("s3://bucket/a\rb/", UsageError, "InvalidProbePrefix", "control character"),
+        ("s3://bucket/a\udcffb/", UsageError, "InvalidProbePrefix", "one that UTF-8 or XML has not"),
     ],
 )
 def test_a_prefix_that_cannot_be_had_is_refused(text: str, family: type[S3BatchError], code: str, told: str) -> None:
