@@ -80,11 +80,12 @@ def test_nothing_is_written_in_a_bucket_that_was_not_named(
         "check", f"s3://{bucket}/a/", f"s3://{bucket}-t/b/", "--probe-prefix", f"s3://{bucket}/probes/", "--json"
     )
     found = weights(ended)
-    assert (ended.code, found["CopySourceConditionNotProbed"]) == (3, "warning")
+    assert (ended.code, found["CopiesNotProbed"]) == (3, "warning")
     assert "CopiesKeepAttributes" not in found
     assert {"DeleteConditionHonoured", "DeleteConditionIgnored"} & set(found)
-    (text,) = (each["text"] for each in ended.document["findings"] if each["code"] == "CopyTargetConditionNotProbed")
-    assert text.endswith(f"in {bucket}-t: not probed, no --probe-prefix names a place there.")
+    (text,) = (each["text"] for each in ended.document["findings"] if each["code"] == "CopiesNotProbed")
+    assert text.startswith(f"In {bucket}-t, not probed: ")
+    assert text.endswith("No --probe-prefix names a place there.")
 
 
 def _plans(ended: Ended) -> list[dict[str, Any]]:
@@ -106,12 +107,10 @@ def test_the_plans_of_a_move_say_what_was_probed(s3_server: Server, bucket: str,
     assert ended.code == 0, ended.out + ended.err
     copy, verify, delete = (plan["warnings"] for plan in _plans(ended))
     word = {each: "ignored" if gap(s3_server.name, each) else "honoured" for each in CODE_OF}
-    assert any(f"source of a copy in {bucket}: probed, {word['copy-source-if-match']}." in each for each in copy)
-    assert any(f"in {bucket}: probed, {word['copy-if-none-match']}." in each for each in copy)
+    assert any(f"the source of a copy is {word['copy-source-if-match']}." in each for each in copy)
+    assert any(f"the target of a copy is {word['copy-if-none-match']}." in each for each in copy)
     assert any("kept metadata, content headers and tags" in each for each in copy)
-    assert any(
-        f"each key of DeleteObjects in {bucket}: probed, {word['delete-objects-etag']}." in each for each in delete
-    )
+    assert any(f"each key of DeleteObjects is {word['delete-objects-etag']}." in each for each in delete)
     assert not any("probed" in each for each in verify)
     assert not any("not probed" in each for each in (*copy, *delete))
     assert keys(s3_server, bucket) == ["b/1", "b/2"]
@@ -215,7 +214,9 @@ def test_a_delete_says_whether_its_conditions_are_honoured_before_it_is_confirme
     assert any("were not probed" in each for each in unprobed["warnings"])
     (probed,) = _plans(commands.run("delete", "--job", verify, *prefix, "--json"))
     word = "ignored" if gap(s3_server.name, "delete-if-match") else "honoured"
-    assert any(f"condition of DeleteObject in {bucket}: probed, {word}." in each for each in probed["warnings"])
+    assert any(
+        f"In {bucket}, probed: the ETag condition of DeleteObject is {word}." in each for each in probed["warnings"]
+    )
     assert not any("were not probed" in each for each in probed["warnings"])
     assert keys(s3_server, bucket) == ["a/1", "a/2", "b/1", "b/2"]
 

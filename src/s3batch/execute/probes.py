@@ -98,11 +98,21 @@ async def probe_store(
             origins = [places[bucket] for bucket in wanted.copies_from if bucket in places]
             origin = next((each for each in origins if not why_not_probed(each.reading)), target)
             found.append(await probe_copies(client, target, origin, probe))
-    return tuple(found)
+    return _told_once(found)
+
+
+def _told_once(found: Sequence[Probed]) -> tuple[Probed, ...]:
+    """Return the same, each canary that is left named where it was met first: later probes try to remove it again."""
+    told: set[str] = set()
+    once = []
+    for each in found:
+        once.append(replace(each, left=tuple(left for left in each.left if left not in told)))
+        told.update(each.left)
+    return tuple(once)
 
 
 def _unnamed(bucket: str, asked: tuple[Behaviour, ...]) -> Probed:
-    return Probed(bucket=bucket, asked=asked, reason="no --probe-prefix names a place there")
+    return Probed(bucket=bucket, asked=asked, reason="No --probe-prefix names a place there")
 
 
 async def probe_deletes(client: S3Client, place: Place, probe: Probe) -> Probed:

@@ -83,35 +83,35 @@ class _Words:
 _WORDS: Mapping[Behaviour, _Words] = {
     Behaviour.DELETE_IF_MATCH: _Words(
         code="DeleteCondition",
-        what="The ETag condition of DeleteObject",
+        what="the ETag condition of DeleteObject",
         if_ignored="An object that is overwritten between its reading and its delete is lost: let nobody write to the"
         " source while a delete runs.",
     ),
     Behaviour.DELETE_OBJECTS_ETAG: _Words(
         code="BatchDeleteCondition",
-        what="The ETag condition of each key of DeleteObjects",
+        what="the ETag condition of each key of DeleteObjects",
         if_ignored="An object that is overwritten in the seconds between its reading and its delete is lost: let nobody"
         " write to the source while a delete runs.",
     ),
     Behaviour.COPY_SOURCE_IF_MATCH: _Words(
         code="CopySourceCondition",
-        what="The ETag condition on the source of a copy",
+        what="the ETag condition on the source of a copy",
         if_ignored="A source that changes after its listing is copied as it is then; verify does not prove that copy.",
     ),
     Behaviour.COPY_IF_NONE_MATCH: _Words(
         code="CopyTargetCondition",
-        what="The condition that nothing is at the target of a copy",
+        what="the condition that nothing is at the target of a copy",
         if_ignored="An object that someone else writes there in the moment between its reading and its copy is"
         " overwritten.",
     ),
     Behaviour.TAGGING_DIRECTIVE: _Words(
         code="TaggingDirective",
-        what="Tags given with a copy",
+        what="the header that gives a copy other tags",
         if_ignored="Tags that a job sets or keeps explicitly are put by requests of their own.",
     ),
     Behaviour.LISTS_AT_ONCE: _Words(
         code="ListingAtOnce",
-        what="That a listing shows a write and a delete at once (seen on a canary, which proves nothing about others)",
+        what="the promise that a listing shows a write and a delete at once (seen on canaries alone)",
         if_ignored="Do not give --trust-listings here.",
     ),
 }
@@ -149,9 +149,9 @@ def why_not_probed(reading: BucketReading) -> str:
     """Return why no canary may be written to a bucket: it could not be removed again; empty where it may."""
     retention, versioning = reading.retention, reading.versioning
     if isinstance(versioning, Unread):
-        return f"whether {reading.bucket} keeps versions may not be read ({versioning.code}), so a canary might stay"
+        return f"Whether {reading.bucket} keeps versions may not be read ({versioning.code}), so a canary might stay"
     if isinstance(retention, Unread) and not retention.is_unknown_to_store:
-        return f"whether {reading.bucket} locks new objects may not be read ({retention.code}), so a canary might stay"
+        return f"Whether {reading.bucket} locks new objects may not be read ({retention.code}), so a canary might stay"
     if retention is not None and not isinstance(retention, Unread):
         return f"{reading.bucket} locks each new object for {retention.period}, so a canary would stay"
     return ""
@@ -159,7 +159,13 @@ def why_not_probed(reading: BucketReading) -> str:
 
 def probe_findings(probed: Probed) -> tuple[Finding, ...]:
     """Return what could be done, how the store behaved, and what is left of the canaries."""
-    return (*_written(probed), *(_conduct_finding(probed, each) for each in probed.asked), *_left(probed))
+    known = [each for each in probed.asked if probed.conduct(each) is not Conduct.NOT_PROBED]
+    return (
+        *_written(probed),
+        *(_conduct_finding(probed, each) for each in known),
+        *_not_probed(probed, [each for each in probed.asked if each not in known]),
+        *_left(probed),
+    )
 
 
 def trust_findings(probed: Probed, *, trusts_listings: bool) -> tuple[Finding, ...]:
@@ -245,19 +251,24 @@ def _written(probed: Probed) -> list[Finding]:
 
 def _conduct_finding(probed: Probed, behaviour: Behaviour) -> Finding:
     words, conduct = _WORDS[behaviour], probed.conduct(behaviour)
-    text = f"{words.what} in {probed.bucket}: probed, {conduct}."
-    match conduct:
-        case Conduct.HONOURED:
-            return Finding(weight=Weight.OK, code=f"{words.code}Honoured", text=text)
-        case Conduct.IGNORED:
-            weight = Weight.NOTE if behaviour is Behaviour.TAGGING_DIRECTIVE else Weight.WARNING
-            return Finding(weight=weight, code=f"{words.code}Ignored", text=text, way_out=words.if_ignored)
-        case Conduct.REFUSED:
-            return Finding(weight=Weight.WARNING, code=f"{words.code}Refused", text=text, way_out=words.if_ignored)
-        case Conduct.NOT_PROBED:
-            reason = probed.reason or "the store did not let it be tried"
-            text = f"{words.what} in {probed.bucket}: not probed, {reason}."
-            return Finding(weight=Weight.WARNING, code=f"{words.code}NotProbed", text=text)
+    text = f"In {probed.bucket}, probed: {words.what} is {conduct}."
+    if conduct is Conduct.HONOURED:
+        return Finding(weight=Weight.OK, code=f"{words.code}Honoured", text=text)
+    weight = Weight.NOTE if behaviour is Behaviour.TAGGING_DIRECTIVE else Weight.WARNING
+    return Finding(weight=weight, code=f"{words.code}{conduct.capitalize()}", text=text, way_out=words.if_ignored)
+
+
+def _not_probed(probed: Probed, behaviours: Sequence[Behaviour]) -> list[Finding]:
+    if not behaviours:
+        return []
+    reason = probed.reason or "Such requests are not allowed"
+    return [
+        Finding(
+            weight=Weight.WARNING,
+            code="CopiesNotProbed" if probed.asked == OF_COPIES else "DeletesNotProbed",
+            text=f"In {probed.bucket}, not probed: {'; '.join(_WORDS[each].what for each in behaviours)}. {reason}.",
+        )
+    ]
 
 
 def _loss(probed: Probed, lost: Sequence[str], *, ignore_losses: bool) -> Finding:

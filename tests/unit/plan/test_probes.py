@@ -79,7 +79,7 @@ def test_losses_are_named() -> None:
         (BucketReading(bucket="b", versioning="Suspended"), ""),
         (BucketReading(bucket="b", retention=Unread(code="NotImplemented")), ""),
         (BucketReading(bucket="b", retention=Unread(code="AccessDenied")), "locks new objects may not be read"),
-        (BucketReading(bucket="b", versioning=Unread(code="AccessDenied")), "versions may not be read"),
+        (BucketReading(bucket="b", versioning=Unread(code="AccessDenied")), "keeps versions may not be read"),
         (BucketReading(bucket="b", retention=DefaultRetention(mode="GOVERNANCE", period="3 days")), "for 3 days"),
     ],
 )
@@ -107,8 +107,11 @@ def test_conducts_are_told_with_what_follows() -> None:
     }
     nothing = Probed(bucket="b", asked=OF_DELETES, reason="PutObject is not allowed", left=("s3://b/x (AccessDenied)",))
     findings = probe_findings(nothing)
-    assert set(weight_by_code(findings).values()) == {Weight.WARNING}
-    assert findings[0].text == "The ETag condition of DeleteObject in b: not probed, PutObject is not allowed."
+    assert weight_by_code(findings) == {"DeletesNotProbed": Weight.WARNING, "CanaryLeft": Weight.WARNING}
+    assert findings[0].text == (
+        "In b, not probed: the ETag condition of DeleteObject; the ETag condition of each key of DeleteObjects; the"
+        " promise that a listing shows a write and a delete at once (seen on canaries alone). PutObject is not allowed."
+    )
     assert (findings[-1].code, "s3://b/x (AccessDenied)" in findings[-1].text) == ("CanaryLeft", True)
 
 
@@ -162,8 +165,10 @@ def test_a_plan_says_what_was_probed_instead_of_that_it_was_not() -> None:
     warnings = store_warnings(DELETE, is_aws=False)
     told = with_probed(["first", *warnings], [DELETES], probe_findings(DELETES))
     assert told[0] == "first"
-    assert told[2] == "The ETag condition of DeleteObject in b: probed, honoured."
+    assert told[2] == "In b, probed: the ETag condition of DeleteObject is honoured."
     assert not any("not probed" in each for each in told)
+    refused = replace(COPIES, conducts=dict.fromkeys(OF_COPIES, Conduct.REFUSED))
+    assert "CopyTargetConditionRefused" in weight_by_code(probe_findings(refused))
     half = replace(DELETES, conducts={Behaviour.DELETE_IF_MATCH: Conduct.HONOURED})
     assert warnings[0] in with_probed(warnings, [half], probe_findings(half))
     assert warnings[0] in with_probed(warnings, [DELETES, half], probe_findings(half))
