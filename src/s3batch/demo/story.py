@@ -169,7 +169,9 @@ class _Demo:
         self._console.print()
         self._console.print(Text(f"$ s3batch {shlex.join(arguments)}", style="bold cyan"), soft_wrap=True)
         sys.stdout.flush()
-        code = subprocess.run([sys.executable, "-m", "s3batch", *arguments], check=False).returncode
+        command = [sys.executable, "-m", "s3batch", *arguments]
+        # without an input: in a terminal a delete would ask for its number, and the story answers by a command
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
         if code != expected:
             raise DemoFailedError(
                 f"The command `s3batch {shlex.join(arguments)}` ended with {code}; {expected} was expected.",
