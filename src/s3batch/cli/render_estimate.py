@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from s3batch.ledger.records import Job
-from s3batch.model.estimate import Estimate, money_text
+from s3batch.model.estimate import Estimate, money_text, usd_of_kind
 from s3batch.model.job import Operation
-from s3batch.plan.estimate import usd_of_kind
 from s3batch.report.text import count_text, duration_text, size_text
 
 

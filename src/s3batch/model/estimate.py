@@ -6,7 +6,7 @@ JSON form is part of the plan's: members may be added with a default, never rena
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -68,6 +68,14 @@ class Estimate:
         measured = raw.get("seconds_measured")
         known["seconds_measured"] = None if measured is None else (measured[0], measured[1])
         return cls(**known)
+
+
+def usd_of_kind(charges: Iterable[Charge]) -> dict[str, float]:
+    """Return the money by kind of charge, in the order of their first."""
+    found: dict[str, float] = {}
+    for each in charges:
+        found[each.kind] = found.get(each.kind, 0.0) + each.usd
+    return found
 
 
 def money_text(usd: float) -> str:

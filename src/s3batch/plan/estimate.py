@@ -11,11 +11,11 @@ retries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from s3batch.model.attributes import Encryption, Keep
-from s3batch.model.estimate import Charge, Estimate, money_text
+from s3batch.model.estimate import Charge, Estimate, money_text, usd_of_kind
 from s3batch.model.job import JobSpec, Level, Operation
 from s3batch.plan.class_figures import ClassFigures
 from s3batch.plan.figures import PlanFigures
@@ -93,14 +93,6 @@ def later_steps_note(steps: Sequence[Step]) -> str:
     kept = max(each.estimate.bytes_not_freed for each in steps)
     freed = f"; the delete frees none of {kept:,} bytes, which stay as old versions" if kept else ""
     return f"The later steps of the move come on top: {requests}{cost}{freed}."
-
-
-def usd_of_kind(charges: Iterable[Charge]) -> dict[str, float]:
-    """Return the money by kind of charge, in the order of their first."""
-    found: dict[str, float] = {}
-    for each in charges:
-        found[each.kind] = found.get(each.kind, 0.0) + each.usd
-    return found
 
 
 # ------------------------------------------------------------------------------------------------------------- charges

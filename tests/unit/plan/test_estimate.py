@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3batch.model.attributes import CopyAttributes, Encryption, Keep
-from s3batch.model.estimate import Charge, Estimate, money_text
+from s3batch.model.estimate import Charge, Estimate, money_text, usd_of_kind
 from s3batch.model.job import (
     Connection,
     CopyOptions,
@@ -22,7 +22,7 @@ from s3batch.model.job import (
     Plan,
     VerifyOptions,
 )
-from s3batch.plan.estimate import GB, BucketFacts, Step, estimate_job, later_steps_note, usd_of_kind
+from s3batch.plan.estimate import GB, BucketFacts, Step, estimate_job, later_steps_note
 from s3batch.plan.prices import read_prices
 from s3batch.plan.requests import count_requests
 from tests.unit.plan.figures_of import THRESHOLD, Entry, figures_of
