@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3batch.model.errors import RefusedError, UsageError
@@ -47,6 +47,7 @@ def matches(pattern: str, text: str) -> bool:
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     prefix=st.one_of(st.sampled_from(HOSTILE_KEYS), st.text(alphabet="ab*?$${}/", max_size=12)), key=st.text(max_size=5)
 )
