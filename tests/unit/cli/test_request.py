@@ -6,14 +6,16 @@ import pytest
 
 from s3batch.cli.request import step_of
 from s3batch.model.errors import RefusedError
-from s3batch.model.job import Operation
-from tests.unit.cli.records import job
+from s3batch.model.job import ManifestSource, Operation
+from tests.unit.cli.records import job, specification
 
 
-def test_of_a_move_with_a_hold_the_renewed_evidence_is_taken() -> None:
-    """A delete by the move's id is built on the verify that came after the hold, not on the one before."""
-    operations = (Operation.COPY, Operation.VERIFY, Operation.VERIFY, Operation.DELETE)
+def test_of_a_move_the_verify_is_taken_that_its_delete_is_built_on() -> None:
+    """A hold renewed the evidence, and a backup has a verify of its own; neither of the others is meant."""
+    operations = (Operation.COPY, Operation.VERIFY, Operation.VERIFY, Operation.COPY, Operation.VERIFY)
     jobs = [replace(job(operation=operation), id=f"step-{step}") for step, operation in enumerate(operations, 1)]
+    built_on = specification(Operation.DELETE, source=ManifestSource(job_id="step-3"))
+    jobs.append(job(operation=Operation.DELETE, spec=built_on))
     assert step_of(jobs, Operation.VERIFY, "move").id == "step-3"
     assert step_of(jobs, Operation.COPY, "move").id == "step-1"
     with pytest.raises(RefusedError, match="is a copy job; a verify job is needed"):
