@@ -185,6 +185,62 @@ def test_a_user_of_another_account_copies_with_what_the_buckets_allow(
     assert (copied.code, copied.document["counts"]["succeeded"]) == (0, 1), copied.out
 
 
+@pytest.mark.timeout(400)
+def test_a_permanent_move_works_with_policies_that_name_versions_only(
+    ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """Its manifest and its move by a user each; who moves cannot touch what is current, and its job says the same."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"older", b"newer"):
+        for key in ("sdo/x", "sdo/a+b%20c"):
+            client.put_object(Bucket=bucket_name, Key=key, Body=body, Tagging="a=b")
+    home, manifest = tmp_path / "home", f"s3://{bucket_name}/manifests/sdo.csv"
+    source, target = f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/"
+    lister = make_user(
+        ministack, [written_policy(ministack, home, "manifest", source, "--manifest", manifest, "--versions")]
+    )
+    made = commands_of(lister, home).run("manifest", "create", source, "--versions", "current", "-o", manifest)
+    assert made.code == 0, made.err
+    words = ("move", source, target, "--manifest", manifest, "--permanent", "--with-tags")
+    policy = written_policy(ministack, home, *words, "--target-versioned")
+    mover = make_user(ministack, [policy])
+    to = ("--manifest", manifest, "--to", target, "--strip-prefix", "sdo/")
+    moved = commands_of(mover, home).run("move", *to, "--permanent", "--with-tags", "--yes", "--json")
+    assert moved.code == 0, moved.out
+    assert [job["counts"]["succeeded"] for job in moved.document["jobs"]] == [2] * 3
+    left = client.list_object_versions(Bucket=bucket_name, Prefix="sdo/")
+    assert ([each["Size"] for each in left["Versions"]], "DeleteMarkers" in left) == ([5, 5], False)
+    theirs, place = mover.boto3_client(), {"Bucket": bucket_name, "Key": "sdo/x"}
+    assert client.get_object(**place)["Body"].read() == b"older"
+    assert _is_denied(theirs.get_object, **place)
+    assert _is_denied(theirs.delete_object, **place)
+    of_job = written_policy(ministack, home, "--job", moved.document["move_id"], "--target-versioned")
+    assert of_job == policy
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+@pytest.mark.parametrize("step", ["copy", "move"])
+def test_a_step_works_where_versioning_of_both_sides_is_suspended(
+    step: str, status: str, ministack: Server, bucket_name: str, tmp_path: Path
+) -> None:
+    """And where it is not, with what is needed then."""
+    client = ministack.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    for each in dict.fromkeys(("Enabled", status)):
+        client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": each})
+    client.put_object(Bucket=bucket_name, Key="sdo/x", Body=b"x", Tagging="a=b")
+    places = (f"s3://{bucket_name}/sdo/", f"s3://{bucket_name}/sdac/")
+    options = ("--keep", "tags")
+    known = "--target-suspended" if status == "Suspended" else "--target-versioned"
+    user = make_user(ministack, [written_policy(ministack, tmp_path, step, *places, *options, known)])
+    confirmed = ("--yes",) if step == "move" else ()
+    ended = commands_of(user, tmp_path / "home").run(step, *places, *options, *confirmed, "--json")
+    assert ended.code == 0, ended.out
+    assert client.get_object(Bucket=bucket_name, Key="sdac/x")["Body"].read() == b"x"
+
+
 @pytest.mark.parametrize("versioning", ["", "Enabled"])
 def test_a_probe_works_with_the_policy_that_is_written_for_it(
     versioning: str, ministack: Server, bucket_name: str, tmp_path: Path

@@ -20,7 +20,7 @@ from s3batch.cli.attributes import copy_attributes
 from s3batch.cli.deferred import effective_connection, upgrade
 from s3batch.cli.flat import flat
 from s3batch.cli.job_permissions import is_aws, request_of_job
-from s3batch.cli.options import Attributes, Following, Proving, Store, setting_option
+from s3batch.cli.options import Attributes, Following, PermanentOption, Proving, Store, setting_option
 from s3batch.cli.session import open_session, print_lines
 from s3batch.model.attributes import CopyAttributes
 from s3batch.model.errors import UsageError
@@ -43,7 +43,8 @@ from s3batch.plan.policy_request import Place, PolicyRequest, Step
 from s3batch.report.text import visible
 
 _S3 = "s3://"
-_WITHOUT_TARGET = frozenset({Step.MANIFEST, Step.UNDO})
+_WITHOUT_TARGET = frozenset({Step.MANIFEST, Step.UNDO, Step.PROBE})
+_MAY_BE_PERMANENT = frozenset({Step.PLAN, Step.DELETE, Step.MOVE})
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -57,7 +58,7 @@ class Wanted:
         None
     )
     target: Annotated[
-        str | None, typer.Argument(metavar="TARGET", help="s3://BUCKET/PREFIX/; none for manifest and undo.")
+        str | None, typer.Argument(metavar="TARGET", help="s3://BUCKET/PREFIX/; none for manifest, undo, probe.")
     ] = None
     raw_prefix: Annotated[bool, typer.Option("--raw-prefix", help="Prefixes need not end in '/'.")] = False
     manifest: Annotated[
@@ -66,6 +67,7 @@ class Wanted:
     unverified: Annotated[bool, typer.Option("--unverified", help="A delete without a proof: no TARGET is read.")] = (
         False
     )
+    permanent: PermanentOption = False
     if_target_exists: Annotated[
         IfTargetExists, typer.Option(help="What a copy does where the target key is taken.")
     ] = IfTargetExists.FAIL
@@ -75,10 +77,19 @@ class Wanted:
 class Circumstances:
     """What is known of the buckets, and nothing that is asked for tells."""
 
-    versions: Annotated[bool, typer.Option("--versions", help="The manifest names versions.")] = False
-    target_versioned: Annotated[bool, typer.Option("--target-versioned", help="The target bucket keeps versions.")] = (
-        False
-    )
+    versions: Annotated[
+        bool, typer.Option("--versions", help="The manifest names versions, as it always does with --permanent.")
+    ] = False
+    target_versioned: Annotated[
+        bool,
+        typer.Option("--target-versioned", help="The target bucket, or of probe SOURCE's, has or had versioning."),
+    ] = False
+    source_suspended: Annotated[
+        bool, typer.Option("--source-suspended", help="Versioning of the source bucket is suspended.")
+    ] = False
+    target_suspended: Annotated[
+        bool, typer.Option("--target-suspended", help="Versioning of the target bucket is suspended.")
+    ] = False
     list_whole_bucket: Annotated[
         bool,
         typer.Option(
@@ -173,6 +184,12 @@ def _request(
             "Step or source is missing.",
             way_out=f"Write STEP SOURCE TARGET, where STEP is one of {', '.join(Step)}, or --job ID.",
         )
+    if wanted.permanent and wanted.step not in _MAY_BE_PERMANENT:
+        raise UsageError(
+            f"--permanent is about the steps {', '.join(step for step in Step if step in _MAY_BE_PERMANENT)},"
+            f" not {wanted.step}.",
+            way_out="Leave it out; --versions says that the manifest names versions.",
+        )
     return PolicyRequest(
         step=wanted.step,
         source=_place(wanted.source, raw=wanted.raw_prefix),
@@ -183,6 +200,7 @@ def _request(
         compared=frozenset(verify.attributes),
         level=verify.level,
         skips_same=wanted.if_target_exists is IfTargetExists.SKIP_IF_SAME,
+        is_permanent=wanted.permanent,
         is_aws=is_aws,
     )
 
@@ -191,7 +209,10 @@ def _in_circumstances(request: PolicyRequest, circumstances: Circumstances) -> P
     return replace(
         request,
         names_versions=circumstances.versions,
-        is_target_versioned=circumstances.target_versioned,
+        # copies there have the version id null, and are read by it
+        is_target_versioned=circumstances.target_versioned or circumstances.target_suspended,
+        is_source_suspended=circumstances.source_suspended,
+        is_target_suspended=circumstances.target_suspended,
         lists_whole_bucket=circumstances.list_whole_bucket,
         kms_key_by_place=_kms_keys(circumstances.kms_key or (), request.attributes),
     )

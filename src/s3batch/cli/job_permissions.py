@@ -40,6 +40,7 @@ def request_of_job(ledger: LedgerStore, text: str) -> tuple[PolicyRequest, Conne
         compared=frozenset(verify.attributes),
         level=verify.level,
         skips_same=spec.copy.if_target_exists is IfTargetExists.SKIP_IF_SAME,
+        is_permanent=spec.delete.permanent,  # of a move its first job has it, too
         is_aws=is_aws(spec.connection),
     )
     return request, spec.connection

@@ -101,7 +101,7 @@ def finished_of(jobs: Iterable[Job]) -> list[FinishedJob]:
 
 async def read_facts(reader: S3Reader, steps: Sequence[JobSpec], source_buckets: Sequence[str]) -> BucketFacts:
     """Ask the buckets what decides about the estimate of these steps."""
-    deletes = any(spec.operation is Operation.DELETE for spec in steps)
+    deletes = any(spec.operation is Operation.DELETE and not spec.delete.permanent for spec in steps)
     keeps_versions = deletes and all([await _is_versioned(reader, bucket) for bucket in source_buckets])
     if not reader.is_aws:
         return BucketFacts(is_aws=False, keeps_versions=keeps_versions)

@@ -62,7 +62,8 @@ _VERIFIES: Final = frozenset({Step.VERIFY, Step.MOVE})
 _DELETES: Final = frozenset({Step.DELETE, Step.MOVE})
 _JOBS: Final = frozenset({Step.COPY, Step.VERIFY, Step.DELETE, Step.MOVE, Step.UNDO})
 _LOOKS: Final = frozenset({Step.CHECK, Step.PLAN})
-_ON_SOURCE: Final = frozenset(Step)
+_PROBE: Final = frozenset({Step.PROBE})
+_ON_SOURCE: Final = frozenset(Step) - _PROBE
 _ON_TARGET: Final = _LOOKS | _COPIES | _VERIFIES | _DELETES
 _READS: Final = ("HeadObject", "GetObject")
 
@@ -83,6 +84,19 @@ def _tags_of_target_are_read(request: PolicyRequest) -> bool:
 def _tags_may_be_taken_away(request: PolicyRequest) -> bool:
     """Tell whether an empty set of tags is put, which is a call of its own."""
     return not request.is_aws and (request.attributes.tags == {} or Keep.TAGS in request.attributes.keep)
+
+
+def _reads_current(request: PolicyRequest) -> bool:
+    return request.reads_current
+
+
+def _is_permanent(request: PolicyRequest) -> bool:
+    return request.is_permanent
+
+
+def _has_versions(request: PolicyRequest) -> bool:
+    """Tell whether what is deleted of a probe leaves versions behind."""
+    return request.is_target_versioned
 
 
 def _parts_are_compared(request: PolicyRequest) -> bool:
@@ -133,12 +147,35 @@ PERMISSIONS: Final = (
             _ON_SOURCE,
             "lists objects below the prefix, and asks for the store's time",
             ("ListObjectsV2", "HeadBucket"),
+            when=lambda request: request.step is not Step.MANIFEST or not request.names_versions,
+        ),
+        _need(
+            "s3:ListBucketVersions",
+            frozenset({Step.MANIFEST}),
+            "--versions lists versions instead of objects",
+            ("ListObjectVersions",),
+            when=lambda request: request.names_versions,
         ),
         _need(
             "s3:ListBucketVersions",
             _DELETES,
             "finds the delete marker of a delete whose answer was lost, for an undo",
             ("ListObjectVersions",),
+            when=_reads_current,
+        ),
+        _need(
+            "s3:ListBucketVersions",
+            _DELETES | {Step.PLAN},
+            "where versioning is suspended, finds null versions that a delete would destroy",
+            ("ListObjectVersions",),
+            when=lambda request: request.reads_current and (request.step in _DELETES or request.is_source_suspended),
+        ),
+        _need(
+            "s3:ListBucketVersions",
+            _DELETES | {Step.PLAN},
+            "with --permanent the plan says which older versions become current",
+            ("ListObjectVersions",),
+            when=_is_permanent,
         ),
         _need(
             "s3:ListBucketVersions",
@@ -153,7 +190,7 @@ PERMISSIONS: Final = (
         _need(
             "s3:GetBucketVersioning",
             _DELETES | _LOOKS,
-            "a delete is refused where versioning is suspended, or not known",
+            "a delete must know whether versions are kept, or versioning is suspended",
             ("GetBucketVersioning",),
         ),
         _need(
@@ -183,68 +220,84 @@ PERMISSIONS: Final = (
             _COPIES | _LOOKS,
             "reads the sources of copies; HEAD of single objects",
             (*_READS, "CopyObject", "UploadPartCopy"),
+            when=_reads_current,
         ),
-        _need("s3:GetObject", frozenset({Step.VERIFY}), "compares originals, by HEAD or byte by byte", _READS),
+        _need(
+            "s3:GetObject",
+            frozenset({Step.VERIFY}),
+            "compares originals, by HEAD or byte by byte",
+            _READS,
+            when=_reads_current,
+        ),
         _need(
             "s3:GetObject",
             _DELETES,
             "HEAD before each delete; S3 asks for it too where a delete is conditional on an ETag",
             ("HeadObject", "DeleteObject", "DeleteObjects"),
+            when=_reads_current,
         ),
         _need(
             "s3:GetObjectVersion",
             _COPIES | _VERIFIES | _LOOKS,
             "reads the versions that the manifest names",
             (*_READS, "CopyObject", "UploadPartCopy"),
-            when=lambda request: request.names_versions,
+            when=lambda request: request.reads_versions,
+        ),
+        _need(
+            "s3:GetObjectVersion",
+            _DELETES,
+            "with --permanent, HEAD of each version before its delete",
+            ("HeadObject",),
+            when=_is_permanent,
         ),
         _need(
             "s3:GetObjectAttributes",
             _COPIES,
             "tells part sizes, so that copies in parts have their sources' ETags",
             ("GetObjectAttributes",),
+            when=_reads_current,
         ),
         _need(
             "s3:GetObjectAttributes",
             _VERIFIES,
             "tells part sizes, so that checksums of parts can be compared",
             ("GetObjectAttributes",),
-            when=_parts_are_compared,
+            when=lambda request: request.reads_current and _parts_are_compared(request),
         ),
         _need(
             "s3:GetObjectVersionAttributes",
             _COPIES | _VERIFIES,
             "part sizes of the versions that the manifest names",
             ("GetObjectAttributes",),
-            when=lambda request: request.names_versions and (request.step in _COPIES or _parts_are_compared(request)),
+            when=lambda request: request.reads_versions and (request.step in _COPIES or _parts_are_compared(request)),
         ),
         _need(
             "s3:GetObjectTagging",
             _COPIES | _VERIFIES | {Step.CHECK},
             "a copy takes the source's tags along, and fails where it may not; --with-tags compares them",
             ("GetObjectTagging", "CopyObject"),
-            when=_tags_are_read,
+            when=lambda request: request.reads_current and _tags_are_read(request),
         ),
         _need(
             "s3:GetObjectVersionTagging",
             _COPIES | _VERIFIES,
             "tags of the versions that the manifest names",
             ("GetObjectTagging", "CopyObject"),
-            when=lambda request: request.names_versions and _tags_are_read(request),
+            when=lambda request: request.reads_versions and _tags_are_read(request),
         ),
         _need(
             "s3:GetObjectAcl",
             _COPIES,
             "--keep acl reads grants",
             ("GetObjectAcl",),
-            when=lambda request: Keep.ACL in request.attributes.keep,
+            when=lambda request: request.reads_current and Keep.ACL in request.attributes.keep,
         ),
         _need(
             "s3:GetObjectVersionAcl",
             _COPIES,
             "grants of the versions that the manifest names",
             ("GetObjectAcl",),
-            when=lambda request: request.names_versions and Keep.ACL in request.attributes.keep,
+            when=lambda request: request.reads_versions and Keep.ACL in request.attributes.keep,
         ),
         _need(
             "s3:GetObjectRetention",
@@ -265,6 +318,14 @@ PERMISSIONS: Final = (
             _DELETES,
             "deletes originals; with versioning this puts a marker, and no version is deleted",
             ("DeleteObject", "DeleteObjects"),
+            when=_reads_current,
+        ),
+        _need(
+            "s3:DeleteObjectVersion",
+            _DELETES,
+            "with --permanent, deletes the versions that the manifest names, for good",
+            ("DeleteObject", "DeleteObjects"),
+            when=_is_permanent,
         ),
         _need(
             "s3:DeleteObjectVersion",
@@ -284,6 +345,87 @@ PERMISSIONS: Final = (
         ),
     ),
     *_at(
+        Place.SOURCE,
+        Scope.BUCKET,
+        _need(
+            "s3:ListBucket",
+            _PROBE,
+            "that a key is free (404) is told only to who may list the bucket; finds canaries that are left over",
+            ("HeadObject", "ListObjectsV2", "HeadBucket"),
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.LIST,
+        _need(
+            "s3:ListBucketVersions",
+            _PROBE,
+            "finds the versions of canaries that are to be removed",
+            ("ListObjectVersions",),
+            when=_has_versions,
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.BUCKET,
+        _need(
+            "s3:GetBucketVersioning",
+            _PROBE,
+            "nothing is written where canaries might leave versions that cannot be removed",
+            ("GetBucketVersioning",),
+        ),
+        _need(
+            "s3:GetBucketObjectLockConfiguration",
+            _PROBE,
+            "nothing is written where canaries would be locked",
+            ("GetObjectLockConfiguration",),
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.OBJECTS,
+        _need("s3:PutObject", _PROBE, "writes canaries and copies of them", ("PutObject", "CopyObject")),
+        _need(
+            "s3:GetObject",
+            _PROBE,
+            "copies canaries, and HEAD of what became of them",
+            ("HeadObject", "GetObject", "CopyObject", "DeleteObject", "DeleteObjects"),
+        ),
+        _need(
+            "s3:GetObjectVersion",
+            _PROBE,
+            "knows what is left over of a canary by its bytes, before it is removed",
+            ("GetObject",),
+            when=_has_versions,
+        ),
+        _need("s3:PutObjectTagging", _PROBE, "canaries and their copies have tags", ("PutObjectTagging", "CopyObject")),
+        _need("s3:GetObjectTagging", _PROBE, "shows whether copies keep tags", ("GetObjectTagging", "CopyObject")),
+        _need(
+            "s3:DeleteObject",
+            _PROBE,
+            "tries conditional deletes, and removes canaries",
+            ("DeleteObject", "DeleteObjects"),
+        ),
+        _need(
+            "s3:DeleteObjectVersion",
+            _PROBE,
+            "removes canaries with their versions and delete markers",
+            ("DeleteObject",),
+            when=_has_versions,
+        ),
+    ),
+    *_at(
+        Place.SOURCE,
+        Scope.KEY,
+        _need(
+            "kms:Decrypt",
+            _PROBE,
+            "copies canaries that the key encrypts, and reads left-over ones",
+            ("CopyObject", "GetObject"),
+        ),
+        _need("kms:GenerateDataKey", _PROBE, "writes canaries that the key encrypts", ("PutObject", "CopyObject")),
+    ),
+    *_at(
         Place.TARGET,
         Scope.LIST,
         _need(
@@ -291,6 +433,13 @@ PERMISSIONS: Final = (
             _ON_TARGET,
             "lists what is at the target: before copies, to verify, and before deletes",
             ("ListObjectsV2",),
+        ),
+        _need(
+            "s3:ListBucketVersions",
+            _COPIES | {Step.PLAN},
+            "where versioning is suspended, finds null versions that a copy would destroy",
+            ("ListObjectVersions",),
+            when=lambda request: request.is_target_suspended,
         ),
     ),
     *_at(

@@ -179,7 +179,9 @@ def notes(request: PolicyRequest, *, is_of_bucket: bool) -> tuple[str, ...]:
         found.append("The principals need the policy of their own as well: the same command without --for-principal.")
     if request.step in {Step.DELETE, Step.MOVE}:
         found.append(
-            "Versions cannot be deleted with this policy. With versioning on, whatever it deletes can be had back."
+            "This policy deletes versions: nothing brings them back."
+            if request.is_permanent
+            else "Versions cannot be deleted with this policy. With versioning on, whatever it deletes can be had back."
         )
     return tuple(found)
 
@@ -260,8 +262,11 @@ def _folder_of(where: S3Prefix | S3Object) -> str:
 
 
 def _is_narrowed(request: PolicyRequest) -> bool:
+    """Tell whether listings of objects, on which answers about absent keys depend, are restricted to a prefix."""
     return any(
-        _folder_of(_where(request)[each.place]) for each in needed_permissions(request) if each.scope is Scope.LIST
+        _folder_of(_where(request)[each.place])
+        for each in needed_permissions(request)
+        if each.scope is Scope.LIST and each.action == "s3:ListBucket"
     )
 
 

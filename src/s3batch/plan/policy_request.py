@@ -28,6 +28,8 @@ class Step(StrEnum):
     MOVE = "move"
     """Copy, verify and delete by one user."""
     UNDO = "undo"
+    PROBE = "probe"
+    """What ``--probe-prefix`` writes and removes; the source is that prefix."""
 
 
 class Place(StrEnum):
@@ -59,7 +61,7 @@ class PolicyRequest:
     step: Step
     source: S3Prefix
     target: S3Prefix | None = None
-    """``None`` for what has no target: an unverified delete, an undo."""
+    """``None`` for what has no target: an unverified delete, an undo, a probe."""
     manifest: S3Object | None = None
     """A manifest in a bucket: read, or written by the step ``manifest``."""
     report: S3Prefix | None = None
@@ -69,13 +71,29 @@ class PolicyRequest:
     skips_same: bool = False
     """``--if-target-exists skip-if-same``: what is at the target is compared in all that a copy would have."""
     names_versions: bool = False
-    """The manifest names versions."""
+    """The manifest names versions, of some of its entries at least."""
+    is_permanent: bool = False
+    """``--permanent``: all entries name versions, and exactly these are deleted."""
     is_target_versioned: bool = False
+    """The target bucket, or that of a probe, has or had versioning."""
+    is_source_suspended: bool = False
+    is_target_suspended: bool = False
+    """Versioning is suspended there: a write or delete destroys the ``null`` version of its key."""
     is_aws: bool = True
     """On other stores what is asked for of a copy is put and looked at by requests of its own."""
     lists_whole_bucket: bool = False
     """Listings are not restricted to the prefixes."""
     kms_key_by_place: Mapping[Place, str] = field(default_factory=dict)
+
+    @property
+    def reads_versions(self) -> bool:
+        """Tell whether sources are read by version id."""
+        return self.names_versions or self.is_permanent
+
+    @property
+    def reads_current(self) -> bool:
+        """Tell whether sources are read without version id."""
+        return not self.is_permanent
 
     @property
     def takes_tags_of_source(self) -> bool:

@@ -168,6 +168,12 @@ def _verify_requests(figures: PlanFigures, spec: JobSpec) -> Iterator[RequestCou
 
 def _delete_requests(figures: PlanFigures, spec: JobSpec, *, is_aws: bool) -> Iterator[RequestCount]:
     sides = 1 if spec.delete.unverified else 2
+    if spec.delete.permanent and (is_aws or spec.delete.trust_listings):  # each version is asked for by its id
+        yield _of_bucket(Kind.DELETE, figures.pages)
+        yield _of_bucket(Kind.LIST, (sides - 1) * figures.pages)
+        for name, each in figures.by_class.items():
+            yield RequestCount(kind=Kind.HEAD, storage_class=name, count=each.objects)
+        return
     if is_aws or spec.delete.trust_listings:
         yield _of_bucket(Kind.DELETE, figures.pages)
         yield _of_bucket(Kind.LIST, sides * figures.pages)

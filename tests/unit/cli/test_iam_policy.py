@@ -195,6 +195,88 @@ def test_another_store_s_copies_are_looked_at(command_line: CommandLine) -> None
     assert "s3:GetObjectAcl" in next(each for each in elsewhere if each["Sid"] == "TargetObjects")["Action"]
 
 
+PROBE_POLICY = """\
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Sid": "SourceList",
+      "Effect": "Allow",
+      "Action": [
+        "s3:ListBucketVersions"
+      ],
+      "Resource": [
+        "arn:aws:s3:::archive"
+      ],
+      "Condition": {
+        "StringLike": {
+          "s3:prefix": [
+            "probes/*"
+          ]
+        }
+      }
+    },
+    {
+      "Sid": "SourceBucket",
+      "Effect": "Allow",
+      "Action": [
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketVersioning",
+        "s3:ListBucket"
+      ],
+      "Resource": [
+        "arn:aws:s3:::archive"
+      ]
+    },
+    {
+      "Sid": "SourceObjects",
+      "Effect": "Allow",
+      "Action": [
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:GetObjectVersion",
+        "s3:PutObject",
+        "s3:PutObjectTagging"
+      ],
+      "Resource": [
+        "arn:aws:s3:::archive/probes/*"
+      ]
+    }
+  ]
+}
+"""
+
+
+def test_a_probe_s_policy_is_about_its_prefix(command_line: CommandLine) -> None:
+    """But for the listing: AWS tells that a canary's key is free only to who may list the whole bucket."""
+    written = command_line.run("iam-policy", "probe", "s3://archive/probes/", "--target-versioned")
+    assert (written.code, written.out) == (0, PROBE_POLICY)
+    assert "--list-whole-bucket" not in written.err
+
+
+def test_a_permanent_delete_s_policy_says_what_it_does(command_line: CommandLine) -> None:
+    """It may delete versions and nothing current; it is told that nothing brings them back."""
+    written = command_line.run("iam-policy", "delete", SOURCE, TARGET, "--permanent")
+    objects = next(each for each in written.document["Statement"] if each["Sid"] == "SourceObjects")
+    assert objects["Action"] == ["s3:DeleteObjectVersion", "s3:GetObjectVersion"]
+    assert "nothing brings them back" in written.err
+    assert "can be had back" not in written.err
+
+
+def test_a_target_with_suspended_versioning_keeps_versions(command_line: CommandLine) -> None:
+    """Its copies have a version id, null, and its versions are listed before."""
+    words = ("iam-policy", "copy", SOURCE, TARGET, "--json")
+    plain, suspended = command_line.run(*words, "--target-versioned"), command_line.run(*words, "--target-suspended")
+    before, after = (
+        {each["Sid"]: each["Action"] for each in ended.document["Statement"]} for ended in (plain, suspended)
+    )
+    assert after.pop("TargetList") == ["s3:ListBucket", "s3:ListBucketVersions"]
+    assert before.pop("TargetList") == ["s3:ListBucket"]
+    assert after == before
+
+
 def test_a_policy_is_ascii(command_line: CommandLine) -> None:
     """IAM takes no character above U+00FF; a policy variable stands for what would be a wildcard."""
     written = command_line.run("iam-policy", "undo", "s3://archive/日*本/", "--json")
@@ -218,6 +300,8 @@ def test_a_policy_that_is_too_long_is_told(command_line: CommandLine) -> None:
         (("delete", SOURCE, TARGET, "--unverified"), USAGE, "one address too many"),
         (("copy", SOURCE, TARGET, "--unverified"), USAGE, "--unverified is about the step delete"),
         (("undo", SOURCE, TARGET), USAGE, "Name SOURCE alone."),
+        (("probe", SOURCE, TARGET), USAGE, "Name SOURCE alone."),
+        (("copy", SOURCE, TARGET, "--permanent"), USAGE, "--permanent is about the steps plan, delete, move, not copy"),
         (("copy", "s3://archive/sdo", TARGET), REFUSED, "--raw-prefix"),
         (("copy", SOURCE, TARGET, "--manifest", "s3://archive/"), USAGE, "names no object"),
         (("copy", SOURCE, TARGET, "--partition", "aws-iso"), USAGE, "Give one of aws, aws-cn, aws-us-gov."),

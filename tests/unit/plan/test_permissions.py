@@ -67,7 +67,10 @@ def test_who_only_looks_writes_nowhere_but_a_report(step: Step) -> None:
         attributes=CopyAttributes(keep=frozenset(Keep)),
         compared=frozenset(Attribute),
         names_versions=True,
+        is_permanent=step is Step.PLAN,
         is_target_versioned=True,
+        is_source_suspended=True,
+        is_target_suspended=True,
         is_aws=False,
     )
     writes = [
@@ -78,9 +81,9 @@ def test_who_only_looks_writes_nowhere_but_a_report(step: Step) -> None:
     assert writes == []
 
 
-@pytest.mark.parametrize("step", [step for step in Step if step is not Step.UNDO])
+@pytest.mark.parametrize("step", [step for step in Step if step not in {Step.UNDO, Step.PROBE}])
 def test_no_step_but_undo_can_delete_a_version(step: Step) -> None:
-    """With versioning on, whatever is deleted can be had back."""
+    """With versioning on, whatever is deleted can be had back; a probe deletes versions of its canaries."""
     request = PolicyRequest(step=step, source=SOURCE, target=TARGET, names_versions=True, is_target_versioned=True)
     found = {each.action for each in needed_permissions(request)}
     assert not {
@@ -147,19 +150,76 @@ def test_bytes_need_no_checksums_of_parts() -> None:
     assert actions(request, Place.SOURCE) == actions(request, Place.TARGET) == {"ListBucket", "GetObject"}
 
 
+@pytest.mark.parametrize("step", [Step.DELETE, Step.MOVE])
+def test_a_permanent_delete_has_the_actions_on_versions_instead(step: Step) -> None:
+    """Whoever deletes exact versions can neither read nor delete what is current without naming it."""
+    request = PolicyRequest(step=step, source=SOURCE, target=TARGET, is_permanent=True)
+    found = actions(request, Place.SOURCE)
+    assert {"DeleteObjectVersion", "GetObjectVersion", "ListBucketVersions"} <= found
+    assert not {"DeleteObject", "GetObject", "GetObjectAttributes", "GetObjectTagging"} & found
+    reasons = [each.why for each in needed_permissions(request) if each.action == "s3:ListBucketVersions"]
+    assert reasons == ["with --permanent the plan says which older versions become current"]
+
+
+def test_a_manifest_of_versions_lists_versions_and_no_objects() -> None:
+    """What ``manifest create --versions`` sends."""
+    request = PolicyRequest(step=Step.MANIFEST, source=SOURCE, names_versions=True)
+    assert actions(request, Place.SOURCE) == {"ListBucketVersions"}
+    assert actions(PolicyRequest(step=Step.MANIFEST, source=SOURCE), Place.SOURCE) == {"ListBucket"}
+
+
+@pytest.mark.parametrize("step", [Step.COPY, Step.MOVE, Step.PLAN])
+def test_suspended_versioning_of_the_target_needs_its_versions_listed(step: Step) -> None:
+    """A copy there looks for the null version that it would destroy, and its plan asks whether it may."""
+    plain, suspended = (
+        PolicyRequest(step=step, source=SOURCE, target=TARGET, is_target_suspended=is_suspended)
+        for is_suspended in (False, True)
+    )
+    assert actions(suspended, Place.TARGET) - actions(plain, Place.TARGET) == {"ListBucketVersions"}
+    assert actions(suspended, Place.SOURCE) == actions(plain, Place.SOURCE)
+
+
+def test_suspended_versioning_of_the_source_matters_to_a_plan() -> None:
+    """A delete may list versions anyway; a dry run only asks where it must."""
+    plan = PolicyRequest(step=Step.PLAN, source=SOURCE, target=TARGET, is_source_suspended=True)
+    assert "ListBucketVersions" in actions(plan, Place.SOURCE)
+    plain = PolicyRequest(step=Step.PLAN, source=SOURCE, target=TARGET)
+    assert "ListBucketVersions" not in actions(plain, Place.SOURCE)
+    assert "ListBucketVersions" in actions(PolicyRequest(step=Step.DELETE, source=SOURCE), Place.SOURCE)
+
+
+def test_a_probe_deletes_versions_only_where_there_are_any() -> None:
+    """Its policy is about one prefix, and has more on it where canaries leave versions."""
+    plain = PolicyRequest(step=Step.PROBE, source=SOURCE)
+    versioned = PolicyRequest(step=Step.PROBE, source=SOURCE, is_target_versioned=True)
+    assert actions(plain, Place.SOURCE) == {
+        "ListBucket",
+        "GetBucketVersioning",
+        "GetBucketObjectLockConfiguration",
+        "PutObject",
+        "GetObject",
+        "DeleteObject",
+        "PutObjectTagging",
+        "GetObjectTagging",
+    }
+    more = {"ListBucketVersions", "GetObjectVersion", "DeleteObjectVersion"}
+    assert actions(versioned, Place.SOURCE) - actions(plain, Place.SOURCE) == more
+
+
 def test_an_unverified_delete_does_not_touch_a_target() -> None:
     """There is none."""
     assert actions(PolicyRequest(step=Step.DELETE, source=SOURCE), Place.TARGET) == set()
 
 
 def test_keys_are_named_only_where_they_are_given() -> None:
-    """A delete decrypts nothing."""
+    """A delete decrypts nothing; a probe copies."""
     keys = {place: f"arn:aws:kms:us-east-1:111122223333:key/{place}" for place in Place}
     assert not [each for each in needed_permissions(FULL) if each.scope is Scope.KEY]
     for step, expected in (
         (Step.COPY, {Place.SOURCE, Place.TARGET}),
         (Step.VERIFY, {Place.SOURCE, Place.TARGET}),
         (Step.DELETE, set()),
+        (Step.PROBE, {Place.SOURCE}),
     ):
         request = PolicyRequest(step=step, source=SOURCE, target=TARGET, kms_key_by_place=keys)
         assert {each.place for each in needed_permissions(request) if each.scope is Scope.KEY} == expected

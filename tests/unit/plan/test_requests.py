@@ -85,6 +85,16 @@ def test_what_was_not_found_takes_no_request() -> None:
     assert requests(COPY, [SMALL, Entry(problem="NoSuchKey")]) == {"List": 1, "CopyObject": 1}
 
 
+def test_a_permanent_delete_asks_for_each_version_by_its_id() -> None:
+    """Listings tell of current objects only; the target's are as good as before."""
+    permanent = replace(DELETE, delete=DeleteOptions(permanent=True))
+    unverified = replace(DELETE, delete=DeleteOptions(permanent=True, unverified=True))
+    assert requests(permanent, [SMALL] * 1_500) == {"DeleteObjects": 2, "List": 2, "Head": 1_500}
+    assert requests(unverified, [SMALL] * 1_500) == {"DeleteObjects": 2, "Head": 1_500}
+    distrusted = requests(permanent, [SMALL] * 1_500, is_aws=False)
+    assert distrusted["Head"] == 3_000
+
+
 def test_a_delete_counts_the_heads_that_distrust_costs() -> None:
     """Two HEADs an object, one where no copy was asked for; a page of 1,000 keys where listings are trusted."""
     chunk = [SMALL] * 2_001
