@@ -615,7 +615,10 @@ def test_a_store_that_refuses_conditions_is_read_again_before_it_gets_none(minis
             async def refuse(*_: Any, **__: Any) -> Any:  # noqa: ANN401 - asked for anything
                 raise S3RefusedError("no batches", code="NotImplemented", status=501)
 
-            async def refuse_condition(bucket: str, key: str, *, if_match: str | None = None) -> Any:  # noqa: ANN401
+            async def refuse_condition(
+                bucket: str, key: str, *, version_id: str | None = None, if_match: str | None = None
+            ) -> Any:  # noqa: ANN401 - what the client returns
+                assert version_id is None
                 if if_match is None:
                     return await send(bucket, key)
                 await asyncio.to_thread(put_all, ministack, bucket_name, {SOURCE + NAMES[3]: b"NEW.txt"})
