@@ -625,7 +625,7 @@ def test_a_store_that_refuses_conditions_is_read_again_before_it_gets_none(minis
                 raise S3RefusedError("no conditions", code="NotImplemented", status=501)
 
             client.delete_batch = refuse  # type: ignore[method-assign]
-            client.delete_object = refuse_condition  # type: ignore[method-assign,assignment]
+            client.delete_object = refuse_condition  # type: ignore[method-assign]
             return client
 
         context.source.guarded_by = guarded  # type: ignore[method-assign]

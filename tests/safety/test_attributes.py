@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.contract.test_copy_in_parts import FIRST, LAST, put_in_parts
 from tests.safety.bucket import Bucket, counts, numbered
 from tests.servers.server import Server
@@ -41,6 +43,30 @@ def test_a_copy_in_parts_whose_tags_could_not_be_put_keeps_its_source(ministack:
     assert counts(delete) == (1, 0, 0, 1)
     bucket.client.delete_bucket_policy(Bucket=bucket.name)
     assert bucket.keys() == ["a/k", "b/k"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "action"),
+    [
+        ("lock", "s3:GetObjectRetention"),
+        ("lock", "s3:GetObjectLegalHold"),
+        ("acl", "s3:GetObjectAcl"),
+        ("tags", "s3:GetObjectTagging"),
+    ],
+)
+def test_what_may_not_be_read_is_refused_where_it_was_to_be_kept(
+    kept: str, action: str, ministack: Server, bucket_on: BucketOn
+) -> None:
+    """Before the first copy: HEAD leaves locks out for whoever may not read them, so they would be lost in silence."""
+    bucket = bucket_on(ministack)
+    bucket.put(*numbered("a/", range(COUNT)))
+    deny = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{bucket.name}/*"}
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    bucket.client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+    words = ("copy", bucket.url("a/"), bucket.url("b/"))
+    assert bucket.refused(*words, "--keep", kept) == "AttributesNotRead"
+    bucket.client.delete_bucket_policy(Bucket=bucket.name)
+    assert counts(bucket.run(*words, "--keep", kept, "--json").document) == (COUNT, COUNT, 0, 0)
 
 
 def test_a_retry_of_what_was_lost_does_not_call_it_done(ceph_rgw: Server, bucket_on: BucketOn) -> None:

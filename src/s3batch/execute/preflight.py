@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from s3batch.model.errors import RefusedError
 from s3batch.model.objects import ARCHIVED_CLASSES, S3Object, S3Prefix
 from s3batch.plan.findings import Finding
 from s3batch.plan.preflight import (
@@ -87,6 +88,7 @@ async def _refusal(request: Awaitable[object]) -> str:
     """Return the code with which a request is refused; empty where it is not."""
     try:
         await request
-    except S3RefusedError as error:
-        return error.code
+    except RefusedError as error:
+        # a store that ignores the range sends the whole object, so it may be read
+        return "" if error.code == "ObjectTooLarge" else error.code
     return ""

@@ -21,6 +21,7 @@ import pyarrow as pa
 from s3batch.config import JobFolder
 from s3batch.execute.estimating import estimate_plan, plan_figures
 from s3batch.execute.exposed_versions import find_exposed
+from s3batch.execute.kept_attributes import require_readable
 from s3batch.execute.pinning import Tell, pin_entries
 from s3batch.execute.probed_plan import probe_for_plan
 from s3batch.execute.proof import check_evidence
@@ -110,6 +111,8 @@ async def prepare(job: Job, services: RunnerServices, tell: Tell) -> Prepared:
             plan = await asyncio.to_thread(_plan_undo, plan, manifest, services, str(spec.source.job_id))
             await _require_versions_listed(spec.connection, manifest)
         if spec.operation is Operation.COPY and spec.mapping is not None:
+            async with await S3Reader.open(spec.connection) as reader:
+                await require_readable(reader, spec, manifest)
             found = await _target_warnings(spec, spec.mapping)
             plan = replace(plan, warnings=(*plan.warnings, *found))
         plan = await estimate_plan(plan, job, services, figures, [span.bucket for span in _spans(manifest.chunks)])

@@ -71,8 +71,9 @@ _READS: Final = ("HeadObject", "GetObject")
 def _tags_are_read(request: PolicyRequest) -> bool:
     """Tell whether a copy or a comparison reads the tags of sources."""
     copies = request.step in _COPIES and request.takes_tags_of_source
+    plans = request.step is Step.PLAN and Keep.TAGS in request.attributes.keep
     compares = request.step in _VERIFIES and Attribute.TAGS in request.compared and request.takes_tags_of_source
-    return copies or compares or request.step is Step.CHECK
+    return copies or plans or compares or request.step is Step.CHECK
 
 
 def _tags_of_target_are_read(request: PolicyRequest) -> bool:
@@ -273,44 +274,44 @@ PERMISSIONS: Final = (
         ),
         _need(
             "s3:GetObjectTagging",
-            _COPIES | _VERIFIES | {Step.CHECK},
+            _COPIES | _VERIFIES | _LOOKS,
             "a copy takes the source's tags along, and fails where it may not; --with-tags compares them",
             ("GetObjectTagging", "CopyObject"),
             when=lambda request: request.reads_current and _tags_are_read(request),
         ),
         _need(
             "s3:GetObjectVersionTagging",
-            _COPIES | _VERIFIES,
+            _COPIES | _VERIFIES | {Step.PLAN},
             "tags of the versions that the manifest names",
             ("GetObjectTagging", "CopyObject"),
             when=lambda request: request.reads_versions and _tags_are_read(request),
         ),
         _need(
             "s3:GetObjectAcl",
-            _COPIES,
-            "--keep acl reads grants",
+            _COPIES | {Step.PLAN},
+            "--keep acl reads grants, and the plan asks once",
             ("GetObjectAcl",),
             when=lambda request: request.reads_current and Keep.ACL in request.attributes.keep,
         ),
         _need(
             "s3:GetObjectVersionAcl",
-            _COPIES,
+            _COPIES | {Step.PLAN},
             "grants of the versions that the manifest names",
             ("GetObjectAcl",),
             when=lambda request: request.reads_versions and Keep.ACL in request.attributes.keep,
         ),
         _need(
             "s3:GetObjectRetention",
-            _COPIES,
-            "--keep lock: HEAD tells a retention only to who may read it",
-            ("HeadObject",),
+            _COPIES | {Step.PLAN},
+            "--keep lock: HEAD tells a retention only to who may read it, and the plan asks once",
+            ("HeadObject", "GetObjectRetention"),
             when=lambda request: Keep.LOCK in request.attributes.keep,
         ),
         _need(
             "s3:GetObjectLegalHold",
-            _COPIES,
-            "--keep lock: HEAD tells a legal hold only to who may read it",
-            ("HeadObject",),
+            _COPIES | {Step.PLAN},
+            "--keep lock: HEAD tells a legal hold only to who may read it, and the plan asks once",
+            ("HeadObject", "GetObjectLegalHold"),
             when=lambda request: Keep.LOCK in request.attributes.keep,
         ),
         _need(

@@ -274,6 +274,23 @@ class S3Reader:
         call = self._call("GetObjectAcl", "GET", bucket, key, query=[("acl", ""), *_version_query(version_id)])
         return await self._sender.send(call, lambda response: parse_acl(response.body))
 
+    async def require_lock_readable(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
+        """Ask for an object's retention and legal hold, which HEAD leaves out for whoever may not read them.
+
+        Raises:
+            S3RefusedError: ``AccessDenied``; that an object or a store has none is no error.
+        """
+        version = _version_query(version_id)
+        for call in (
+            self._call("GetObjectRetention", "GET", bucket, key, query=[("retention", ""), *version]),
+            self._call("GetObjectLegalHold", "GET", bucket, key, query=[("legal-hold", ""), *version]),
+        ):
+            try:
+                await self._sender.send(call, lambda _: None)
+            except S3RefusedError as error:
+                if error.code == "AccessDenied":
+                    raise
+
     async def get_object_attributes(
         self,
         bucket: str,
