@@ -64,7 +64,8 @@ class Keep(StrEnum):
     REDIRECT = "redirect"
     """The website redirect."""
     TAGS = "tags"
-    """Read and put explicitly, for stores that forget the tags of a copy in silence (Ceph RGW 16.2)."""
+    """Read and put explicitly, for stores that lose the tags of a copy in silence (Ceph RGW 16.2, where
+    metadata is replaced)."""
 
 
 class Attribute(StrEnum):

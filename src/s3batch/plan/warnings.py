@@ -55,7 +55,7 @@ def with_probed(warnings: Sequence[str], probed: Sequence[Probed], findings: Seq
 
 
 def _unprobed_tags(attributes: CopyAttributes) -> list[str]:
-    """Say that a store may forget tags, unless they are put explicitly (Ceph RGW 16.2 does, seen)."""
+    """Say that a store may lose tags, as Ceph RGW 16.2 does where metadata is replaced; put explicitly they stay."""
     are_put = Keep.TAGS in attributes.keep or attributes.tags is not None
     return [] if are_put else [_UNPROBED_TAGS]
 
