@@ -18,6 +18,7 @@ from tests.unit.execute.driven import Bench, done, open_bench
 
 HOLD_S = 100
 BEGAN_MS = 1_000_000_000_000
+EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 class Clocks:
@@ -34,12 +35,13 @@ class Clocks:
         clocks = self
 
         class Store(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
+            def do_GET(self) -> None:
                 clocks.asked += 1
                 self.send_response_only(200)
                 self.send_header("Date", formatdate(clocks.store_ms / 1000, usegmt=True))
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(EMPTY_LISTING)))
                 self.end_headers()
+                self.wfile.write(EMPTY_LISTING)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
