@@ -52,7 +52,8 @@ def create_move(
         copy, operation=Operation.VERIFY, source=ManifestSource(job_id=copy_id), verify=verify, list_source_at_end=False
     )
     delete_spec = replace(copy, delete=replace(delete, required=verify.attributes), list_source_at_end=True)
-    copy = replace(copy, delete=delete_spec.delete)  # its plan refuses what the delete would refuse
+    # the copy's plan refuses what the delete would refuse
+    copy = replace(copy, delete=DeleteOptions(permanent=delete.permanent))
     steps = steps_to_delete(verify_spec, verify_id, delete_spec, hold_s=hold_s, backup=backup, make_id=make_id)
     return record_steps(
         store,
