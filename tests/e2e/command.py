@@ -53,14 +53,19 @@ class CommandLine:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start a command without a terminal."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "s3batch", *arguments],
-            env={**self._environment(), **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # a shell's background job ignores Ctrl-C, and so would what the tests start there
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "s3batch", *arguments],
+                env={**self._environment(), **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def run_in_terminal(self, *arguments: str, answers: Mapping[str, str]) -> Ended:
         """Run a command whose standard input and error are a terminal; each answer is typed when its question comes."""
