@@ -26,7 +26,7 @@ GAPS: Mapping[tuple[str, str], str] = {
     ("moto", "versions-of-control-keys"): "moto cannot list versions of keys that XML cannot carry (500)",
     ("moto", "versions-of-carriage-returns"): "moto lists versions of keys unencoded, so XML changes them",
     ("moto", "versions-newest-first"): "moto lists all versions of a page before its delete markers",
-    ("moto", "versions-after-a-key"): "moto skips the newest version of the key that follows a key-marker",
+    ("moto", "versions-after-a-key"): "moto skips the newest version after a key-marker under which nothing is",
     ("moto", "newline-in-key"): "moto's routes do not match a key with a newline",
     ("moto", "copy-source-if-match"): "moto ignores x-amz-copy-source-if-match",
     ("moto", "delete-objects-etag"): "moto's DeleteObjects ignores the ETag of a key and deletes",

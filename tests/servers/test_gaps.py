@@ -231,11 +231,10 @@ def versions_newest_first(place: Place) -> None:
 
 
 def versions_after_a_key(place: Place) -> None:
-    """A key-marker without version id begins at the newest version of the next key."""
+    """A key-marker under which nothing is begins at the newest version of the next key."""
     _enable_versioning(place)
-    place.put("one")
-    newest = [place.put("two")["VersionId"] for _ in range(2)][-1]
-    listed = place.client.list_object_versions(Bucket=place.bucket, KeyMarker="one")
+    newest = [place.put("versions/1")["VersionId"] for _ in range(2)][-1]
+    listed = place.client.list_object_versions(Bucket=place.bucket, Prefix="versions/", KeyMarker="versions/0")
     assert listed["Versions"][0]["VersionId"] == newest
 
 
