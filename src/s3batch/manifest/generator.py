@@ -7,20 +7,21 @@ is ``normalise``'s.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
 import pyarrow as pa
 
+from s3batch.manifest.chosen_entries import ChosenEntries
 from s3batch.manifest.columns import TEXT, WORD, constant_words
 from s3batch.manifest.entries import ENTRY_SCHEMA
-from s3batch.manifest.filters import Filter, Sampler, entry_test
+from s3batch.manifest.filters import Filter
 from s3batch.s3.listing import DEFAULT_LANES, PrefixListing, Proof, list_in_order
 from s3batch.s3.listing_requests import Lister
 
 
-class EntryGenerator:
+class EntryGenerator(ChosenEntries):
     """One listing turned into entries. Iterate over it once; then ``proof`` says what was checked.
 
     ``proof`` stays None where a limit ended the listing early.
@@ -38,11 +39,8 @@ class EntryGenerator:
     ) -> None:
         """Nothing is asked before the iteration begins."""
         self._bucket = bucket
-        self._filter = kept
-        self._keep = entry_test(kept, prefix)
+        super().__init__(prefix, kept)
         self._listing: PrefixListing = list_in_order(reader, bucket, prefix, lanes=lanes, spool_dir=spool_dir)
-        self.kept = 0
-        """Entries given out, or drawn for a sample, so far."""
 
     @property
     def listed(self) -> int:
@@ -54,32 +52,10 @@ class EntryGenerator:
         """How the listing is known to be complete."""
         return self._listing.proof
 
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        """Iterate over the entries."""
-        return self._sampled() if self._filter.sample is not None else self._limited()
-
-    async def _sampled(self) -> AsyncGenerator[pa.RecordBatch]:
-        sampler = Sampler(size=self._filter.sample or 0, seed=self._filter.seed)
-        async with aclosing(self._limited()) as batches:
-            async for batch in batches:
-                sampler.write(batch)
-        chosen = sampler.finish()
-        self.kept = sum(batch.num_rows for batch in chosen)
-        for batch in chosen:
-            yield batch
-
-    async def _limited(self) -> AsyncGenerator[pa.RecordBatch]:
-        limit = self._filter.limit
+    async def _listed_entries(self) -> AsyncGenerator[pa.RecordBatch]:
         async with aclosing(aiter(self._listing)) as pages:  # type: ignore[type-var]  # it is an async generator
             async for page in pages:
-                batch = self._keep(batch_of_listing(self._bucket, page.batch))
-                if limit is not None:
-                    batch = batch.slice(0, limit - self.kept)
-                self.kept += batch.num_rows
-                if batch.num_rows:
-                    yield batch
-                if self.kept == limit:
-                    return
+                yield batch_of_listing(self._bucket, page.batch)
 
 
 async def generate_entries(

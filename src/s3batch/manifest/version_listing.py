@@ -8,16 +8,17 @@ error. Several versions of one key are put in order of age by ``normalise`` (saf
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from typing import Protocol
 
 import pyarrow as pa
 
+from s3batch.manifest.chosen_entries import ChosenEntries
 from s3batch.manifest.columns import TEXT, WORD, constant_words
 from s3batch.manifest.entries import ENTRY_SCHEMA
-from s3batch.manifest.filters import Filter, Sampler, entry_test
+from s3batch.manifest.filters import Filter
 from s3batch.model.errors import UnavailableError
 from s3batch.s3.answers import ObjectVersion, VersionsPage
 from s3batch.s3.listing import Proof
@@ -43,7 +44,7 @@ class VersionLister(Protocol):
         ...
 
 
-class VersionGenerator:
+class VersionGenerator(ChosenEntries):
     """One listing of versions turned into entries. Iterate over it once.
 
     ``proof`` is None where a limit ended the listing early.
@@ -51,47 +52,22 @@ class VersionGenerator:
 
     def __init__(self, reader: VersionLister, bucket: str, prefix: str, scope: VersionScope, kept: Filter) -> None:
         """Nothing is asked before the iteration begins."""
+        super().__init__(prefix, kept)
         self._reader = reader
         self._bucket = bucket
         self._prefix = prefix
         self._scope = scope
-        self._filter = kept
-        self._keep = entry_test(kept, prefix)
         self._requests = 0
         self.listed = 0
         """Versions and markers seen so far in the store."""
         self.markers = 0
         """Delete markers among them."""
-        self.kept = 0
-        """Entries given out, or drawn for a sample, so far."""
         self.proof: Proof | None = None
 
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        """Iterate over the entries."""
-        return self._sampled() if self._filter.sample is not None else self._limited()
-
-    async def _sampled(self) -> AsyncGenerator[pa.RecordBatch]:
-        sampler = Sampler(size=self._filter.sample or 0, seed=self._filter.seed)
-        async with aclosing(self._limited()) as batches:
-            async for batch in batches:
-                sampler.write(batch)
-        chosen = sampler.finish()
-        self.kept = sum(batch.num_rows for batch in chosen)
-        for batch in chosen:
-            yield batch
-
-    async def _limited(self) -> AsyncGenerator[pa.RecordBatch]:
-        limit = self._filter.limit
+    async def _listed_entries(self) -> AsyncGenerator[pa.RecordBatch]:
         async with aclosing(self._pages()) as pages:
             async for versions in pages:
-                batch = self._keep(_entries(self._bucket, versions))
-                if limit is not None:
-                    batch = batch.slice(0, limit - self.kept)
-                self.kept += batch.num_rows
-                if batch.num_rows:
-                    yield batch
-                if self.kept == limit:
-                    return
+                yield _entries(self._bucket, versions)
         self.proof = Proof(
             keys=self.listed,
             requests=self._requests,
